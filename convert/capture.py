@@ -1,0 +1,56 @@
+"""What every front end returns: one callable of a source as an ONNX graph, with a way to ask the source itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import onnx_ir as ir
+
+from transload.serialize.interface import Node, SourceRecord
+
+Array = np.ndarray[Any, Any]
+Feed = Mapping[str, Array]
+"""Tensors by the names of the ONNX graph's inputs or outputs."""
+
+
+class Reference(Protocol):
+    """The source, callable with flat tensors: the other side of the equivalence check."""
+
+    def run(self, feed: Feed) -> dict[str, Array]:
+        """The source framework's outputs for `feed`, by output tensor name.
+
+        Never changes the arrays in `feed`. Whatever the framework raises passes through unchanged.
+        """
+
+    def run_float64(self, feed: Feed) -> dict[str, Array] | None:
+        """The same with weights and floating inputs in float64; None where the source cannot run so."""
+
+
+@dataclass(frozen=True)
+class Capture:
+    """One callable of a source, captured.
+
+    Args:
+        component: The name of the callable (`forward`, `serving_default`).
+        model: The graph. Its input and output names are those of the leaves of the trees.
+        inputs: The callable's parameters, in order, each as a tree.
+        outputs: The tree of what it returns.
+        reference: The source itself.
+        example: One input set that the source accepts, by input tensor name.
+        source: What the source was.
+        notes: Sentences for the user about choices that the front end made.
+        resources: Objects that must outlive the lazy weights in `model`, such as a scratch folder.
+    """
+
+    component: str
+    model: ir.Model
+    inputs: dict[str, Node]
+    outputs: Node
+    reference: Reference
+    example: dict[str, Array]
+    source: SourceRecord
+    notes: tuple[str, ...] = ()
+    resources: tuple[object, ...] = field(default=(), repr=False, compare=False)

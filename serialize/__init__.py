@@ -1,0 +1,1 @@
+"""The package: archive, manifest, interface, weights and vectors. Imports nothing else of transload."""
