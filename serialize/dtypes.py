@@ -34,9 +34,7 @@ _NAMES: dict[str, str] = {
     "FLOAT8E5M2FNUZ": "float8_e5m2fnuz",
 }
 
-ONNX_NUMBER: dict[str, int] = {
-    name: onnx.TensorProto.DataType.Value(onnx_name) for onnx_name, name in _NAMES.items()
-}
+ONNX_NUMBER: dict[str, int] = {name: onnx.TensorProto.DataType.Value(onnx_name) for onnx_name, name in _NAMES.items()}
 _FROM_ONNX: dict[int, str] = {number: name for name, number in ONNX_NUMBER.items()}
 
 DTYPES: tuple[str, ...] = tuple(ONNX_NUMBER)
@@ -78,9 +76,8 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
         return np.dtype(object)
     if name not in ONNX_NUMBER:
         raise UsageError(f"Unknown dtype {name!r}.", hint=f"Supported: {_known()}.")
-    if hasattr(ml_dtypes, name):
-        return np.dtype(getattr(ml_dtypes, name))
-    return np.dtype(name)
+    dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name, name))
+    return dtype
 
 
 def _known() -> str:

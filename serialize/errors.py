@@ -89,16 +89,12 @@ class UnsupportedError(TransloadError):
         hint: str = "",
     ) -> None:
         super().__init__(what, where=where, hint=hint)
-        self.operations = tuple(
-            UnsupportedOperation(**op) if isinstance(op, dict) else op for op in operations
-        )
+        self.operations = tuple(UnsupportedOperation(**op) if isinstance(op, dict) else op for op in operations)
 
     def details(self) -> list[str]:
         return [
             " ".join(
-                part
-                for part in (op.name, op.location and f"at {op.location}", op.reason and f"({op.reason})")
-                if part
+                part for part in (op.name, op.location and f"at {op.location}", op.reason and f"({op.reason})") if part
             )
             for op in self.operations
         ]
@@ -112,17 +108,13 @@ class PackageError(TransloadError):
 
     exit_status = 4
 
-    def __init__(
-        self, what: str, *, member: str = "", rule: str = "", where: str = "", hint: str = ""
-    ) -> None:
+    def __init__(self, what: str, *, member: str = "", rule: str = "", where: str = "", hint: str = "") -> None:
         super().__init__(what, where=where, hint=hint)
         self.member = member
         self.rule = rule
 
     def details(self) -> list[str]:
-        return [
-            f"{label}: {value}" for label, value in (("member", self.member), ("rule", self.rule)) if value
-        ]
+        return [f"{label}: {value}" for label, value in (("member", self.member), ("rule", self.rule)) if value]
 
 
 class SourceError(TransloadError):

@@ -7,12 +7,12 @@ None); the leaves name the ONNX graph's inputs and outputs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
 from transload.serialize.dtypes import DTYPES
 from transload.serialize.errors import PackageError
+from transload.serialize.strict_json import convert_json, decode_json, encode_json
 
 INTERFACE_VERSION = "1.0"
 
@@ -20,11 +20,7 @@ Dimension = int | str | None
 """A size; a name, which means dynamic (equal names are equal sizes); or None, which means not known ahead."""
 
 
-class _Frozen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class Tensor(_Frozen, tag="tensor", tag_field="type"):
+class Tensor(msgspec.Struct, frozen=True, tag="tensor", tag_field="type"):
     """A leaf: one input or output of the ONNX graph. `shape` is None where even the rank is not known."""
 
     name: str
@@ -32,13 +28,13 @@ class Tensor(_Frozen, tag="tensor", tag_field="type"):
     shape: tuple[Dimension, ...] | None
 
 
-class List(_Frozen, tag="list", tag_field="type"):
+class List(msgspec.Struct, frozen=True, tag="list", tag_field="type"):
     """A Python list."""
 
     items: tuple[Node, ...]
 
 
-class Tuple(_Frozen, tag="tuple", tag_field="type"):
+class Tuple(msgspec.Struct, frozen=True, tag="tuple", tag_field="type"):
     """A Python tuple; with `fields`, a named one (`name` is the source's class, for the reader's benefit)."""
 
     items: tuple[Node, ...]
@@ -46,17 +42,17 @@ class Tuple(_Frozen, tag="tuple", tag_field="type"):
     name: str | None = None
 
 
-class Dict(_Frozen, tag="dict", tag_field="type"):
+class Dict(msgspec.Struct, frozen=True, tag="dict", tag_field="type"):
     """A Python dict with string keys, in the source's order."""
 
     items: dict[str, Node]
 
 
-class Nothing(_Frozen, tag="none", tag_field="type"):
+class Nothing(msgspec.Struct, frozen=True, tag="none", tag_field="type"):
     """Python's None."""
 
 
-class Constant(_Frozen, tag="constant", tag_field="type"):
+class Constant(msgspec.Struct, frozen=True, tag="constant", tag_field="type"):
     """A Python scalar or string that the source takes or returns always with this value."""
 
     value: bool | int | float | str
@@ -65,14 +61,14 @@ class Constant(_Frozen, tag="constant", tag_field="type"):
 Node = Tensor | List | Tuple | Dict | Nothing | Constant
 
 
-class Tolerance(_Frozen):
+class Tolerance(msgspec.Struct, frozen=True):
     """Bounds for floats: a value passes when `|ours - reference| <= atol + rtol * |reference|`."""
 
     rtol: float
     atol: float
 
 
-class SourceRecord(_Frozen):
+class SourceRecord(msgspec.Struct, frozen=True):
     """Where a component came from. `sha256` is empty for a source that was an object in memory."""
 
     kind: str
@@ -81,7 +77,7 @@ class SourceRecord(_Frozen):
     sha256: str = ""
 
 
-class Case(_Frozen):
+class Case(msgspec.Struct, frozen=True):
     """One input set that was tried: its name, what became of it, and the largest errors over all outputs.
 
     `result` is `equal` (within tolerance), `noise` (as near the truth as the source is), or `undefined` (the source
@@ -95,7 +91,7 @@ class Case(_Frozen):
     note: str = ""
 
 
-class Proof(_Frozen):
+class Proof(msgspec.Struct, frozen=True):
     """The evidence that source and package agree: level `full`, `quick` or `none`, and every input set tried."""
 
     level: str
@@ -103,7 +99,7 @@ class Proof(_Frozen):
     notes: tuple[str, ...] = ()
 
 
-class Interface(_Frozen):
+class Interface(msgspec.Struct, frozen=True):
     """What one component takes and returns.
 
     `inputs` maps the callable's parameter names, in order, to their trees. `tolerances` holds a bound for each
@@ -146,36 +142,18 @@ def output_tensors(interface: Interface) -> tuple[Tensor, ...]:
 
 
 def encode_interface(interface: Interface) -> bytes:
-    """The bytes of `interface.json`: two-space indented JSON with a final newline; equal values, equal bytes."""
-    return msgspec.json.format(msgspec.json.encode(interface), indent=2) + b"\n"
+    """The bytes of `interface.json`."""
+    return encode_json(interface)
 
 
-def decode_interface(data: bytes, member: str) -> Interface:
+def decode_interface(data: bytes | memoryview, member: str) -> Interface:
     """Read `interface.json`.
 
     Raises:
-        PackageError: the JSON does not follow the schema, its version is not known, or its names are not unique.
+        PackageError: the JSON does not follow the schema, its version is not known, or an input is named twice.
     """
-    _check_version(data, member)
-    try:
-        interface = msgspec.json.decode(data, type=Interface)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise PackageError(f"interface.json: {error}.", member=member, rule="interface-schema") from error
-    names = [tensor.name for tensor in input_tensors(interface)]
-    if len(set(names)) != len(names):
-        raise PackageError("An input tensor is named twice.", member=member, rule="interface-schema")
-    for tensor in (*input_tensors(interface), *output_tensors(interface)):
-        if tensor.dtype not in DTYPES:
-            raise PackageError(f"Unknown dtype {tensor.dtype!r}.", member=member, rule="interface-schema")
-    return interface
-
-
-def _check_version(data: bytes, member: str) -> None:
-    try:
-        header: Any = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise PackageError(f"interface.json: {error}.", member=member, rule="interface-schema") from error
-    version = header.get("interface_version") if isinstance(header, dict) else None
+    raw = decode_json(data, member)
+    version = raw.get("interface_version")
     if not isinstance(version, str) or version.split(".")[0] != INTERFACE_VERSION.split(".")[0]:
         raise PackageError(
             f"The interface has version {version!r}; this reader understands {INTERFACE_VERSION}.",
@@ -183,3 +161,11 @@ def _check_version(data: bytes, member: str) -> None:
             rule="interface-version",
             hint="Open the package with a newer transload.",
         )
+    interface = convert_json(raw, Interface, member, "interface-schema")
+    names = [tensor.name for tensor in input_tensors(interface)]
+    if len(set(names)) != len(names):
+        raise PackageError("An input tensor is named twice.", member=member, rule="interface-schema")
+    for tensor in (*input_tensors(interface), *output_tensors(interface)):
+        if tensor.dtype not in DTYPES:
+            raise PackageError(f"Unknown dtype {tensor.dtype!r}.", member=member, rule="interface-schema")
+    return interface

@@ -1,0 +1,137 @@
+"""A loaded model: called like the source was, or in ONNX Runtime's own form."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from transload.runtime.device import CPU, choose_providers
+from transload.runtime.feed import check_feed
+from transload.runtime.session import create_session, runtime_errors
+from transload.runtime.structure import flatten_arguments, unflatten
+from transload.serialize.errors import ExecutionError, UsageError
+from transload.serialize.interface import Interface, input_tensors
+from transload.serialize.package_file import Integrity, PackageFile, open_package
+
+Array = np.ndarray[Any, Any]
+
+logger = logging.getLogger("transload")
+
+
+class Model:
+    """One component of a package, ready to run. Calls from several threads at once are safe."""
+
+    def __init__(self, component: str, interface: Interface, session: ort.InferenceSession) -> None:
+        self.component = component
+        self.interface = interface
+        self._session = session
+        self._inputs = {tensor.name: tensor for tensor in input_tensors(interface)}
+        self._outputs = [value.name for value in session.get_outputs()]
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers in use, best first."""
+        return list(self._session.get_providers())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the model with the source's own arguments; returns the source's own structure of numpy arrays.
+
+        Raises:
+            UsageError: an argument has another name, structure, dtype, rank or size than the interface says.
+            ExecutionError: ONNX Runtime failed.
+        """
+        outputs = self._run(self._outputs, flatten_arguments(self.interface, args, kwargs))
+        return unflatten(self.interface.outputs, dict(zip(self._outputs, outputs, strict=True)))
+
+    def run(self, output_names: Sequence[str] | None, feed: Mapping[str, Any]) -> list[Array]:
+        """Run the model in the calling form of `onnxruntime.InferenceSession.run`.
+
+        Args:
+            output_names: Which outputs, by tensor name; None means all, in the graph's order.
+            feed: Arrays by input tensor name.
+
+        Raises:
+            UsageError: a name, dtype, rank or size is not the interface's.
+            ExecutionError: ONNX Runtime failed.
+        """
+        names = self._outputs if output_names is None else list(output_names)
+        if unknown := [name for name in names if name not in self._outputs]:
+            raise UsageError(f"The model has no output {unknown[0]!r}.", hint=f"Outputs: {', '.join(self._outputs)}.")
+        return self._run(names, feed)
+
+    def _run(self, names: Sequence[str], feed: Mapping[str, Any]) -> list[Array]:
+        arrays = check_feed(feed, self._inputs)
+        with runtime_errors(f"component {self.component!r}"):
+            outputs: list[Array] = self._session.run(list(names), arrays)
+        return outputs
+
+
+def load(
+    path: str | Path,
+    component: str | None = None,
+    *,
+    device: str = "auto",
+    integrity: Integrity = "crc32",
+    threads: int | None = None,
+    optimize: bool = True,
+) -> Model:
+    """Open a package and make one of its components ready to run.
+
+    Args:
+        path: The package file.
+        component: Which component; may be left out where there is one only.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`. `auto` takes a GPU where ONNX Runtime has one that works.
+        integrity: `crc32` checks what is used, `sha256` every member, `none` nothing.
+        threads: Intra-op threads; None leaves the choice to ONNX Runtime.
+        optimize: False switches ONNX Runtime's graph optimisations off.
+
+    Raises:
+        UsageError: the path, component, device or integrity makes no sense.
+        PackageError: the package is damaged.
+        UnsupportedError: this ONNX Runtime lacks an operator.
+        ExecutionError: ONNX Runtime refuses the model.
+    """
+    return load_component(open_package(path, integrity), component, device=device, threads=threads, optimize=optimize)
+
+
+def load_component(
+    package: PackageFile,
+    component: str | None = None,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    optimize: bool = True,
+) -> Model:
+    """As `load`, from a package that is open already."""
+    name = choose_component(package, component)
+    interface = package.interface(name)
+    providers = choose_providers(device)
+    try:
+        session = create_session(package, name, providers, threads=threads, optimize=optimize)
+    except ExecutionError as error:
+        if device != "auto" or providers == [CPU]:
+            raise
+        logger.warning("The GPU cannot be used (%s); running on the CPU.", error.what.splitlines()[0])
+        session = create_session(package, name, [CPU], threads=threads, optimize=optimize)
+    return Model(name, interface, session)
+
+
+def choose_component(package: PackageFile, component: str | None) -> str:
+    """The component that was asked for, or the only one.
+
+    Raises:
+        UsageError: there is no such component, or there are several and none was named.
+    """
+    names = package.component_names
+    if component is None and len(names) == 1:
+        return names[0]
+    if component is None:
+        raise UsageError(f"The package has {len(names)} components.", hint=f"Name one: {', '.join(names)}.")
+    if component not in names:
+        raise UsageError(f"The package has no component {component!r}.", hint=f"It has: {', '.join(names)}.")
+    return component

@@ -1,0 +1,283 @@
+"""An opened package file: checked on opening, mapped, its parts read on demand."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, get_args
+
+import onnx
+import onnx_ir as ir
+
+from transload.serialize.archive import Archive, open_archive
+from transload.serialize.errors import PackageError, UsageError
+from transload.serialize.external_data import parse_model, point_into
+from transload.serialize.interface import (
+    Interface,
+    Tensor,
+    decode_interface,
+    input_tensors,
+    output_tensors,
+)
+from transload.serialize.manifest import (
+    FOLDER_OPTION,
+    MANIFEST_NAME,
+    PORTABLE,
+    Manifest,
+    VariantEntry,
+    asset_folder,
+    decode_manifest,
+)
+from transload.serialize.package import (
+    DATA_NAME,
+    INTERFACE_NAME,
+    MODEL_NAME,
+    SHARED_DATA_NAME,
+    Component,
+    Package,
+    asset_uri,
+    check_fit,
+)
+from transload.serialize.vectors import Array, VectorSet, check_tensors, decode_tensor, member_names
+from transload.serialize.zip_records import Member
+
+Integrity = Literal["none", "crc32", "sha256"]
+
+
+@dataclass(frozen=True)
+class PackageFile:
+    """A package on disk whose structure and manifest were checked. Views into it keep the mapping alive."""
+
+    archive: Archive
+    manifest: Manifest
+    integrity: Integrity
+    _checked: set[str] = field(default_factory=set, repr=False, compare=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Nothing to release by hand: the mapping goes when its last view goes.
+        return None
+
+    @property
+    def path(self) -> Path:
+        """The file, with symbolic links resolved."""
+        return self.archive.path
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the whole file."""
+        return len(self.archive.mapping)
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """Every member by name, in the file's order."""
+        return self.archive.members
+
+    @property
+    def digest(self) -> str:
+        """The package's identity: SHA-256 of the manifest, which holds the SHA-256 of everything else."""
+        return hashlib.sha256(self.archive.view(MANIFEST_NAME)).hexdigest()
+
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        """The components, in the manifest's order."""
+        return tuple(self.manifest.components)
+
+    def read(self, name: str) -> memoryview:
+        """A member's content, checked against its CRC-32 on first use unless the integrity is `none`.
+
+        Raises:
+            PackageError: there is no such member, or it is damaged.
+        """
+        if self.integrity != "none" and name not in self._checked:
+            self.archive.check_crc32(name)
+            self._checked.add(name)
+        return self.archive.view(name)
+
+    def variant(self, component: str) -> VariantEntry:
+        """The entry of a component's `portable` variant.
+
+        Raises:
+            UsageError: there is no such component.
+        """
+        if component not in self.manifest.components:
+            raise UsageError(
+                f"The package has no component {component!r}.",
+                hint=f"It has: {', '.join(self.component_names)}.",
+            )
+        return self.manifest.components[component].variants[PORTABLE]
+
+    def interface(self, component: str) -> Interface:
+        """A component's interface."""
+        name = f"{self.variant(component).variant_directory}/{INTERFACE_NAME}"
+        return decode_interface(self.read(name), name)
+
+    def model_bytes(self, component: str) -> memoryview:
+        """A component's `model.onnx` as it is stored."""
+        return self.read(f"{self.variant(component).variant_directory}/{MODEL_NAME}")
+
+    def data_member(self, component: str) -> Member | None:
+        """Where a component's weights lie, checked as `read` does; None where it has none."""
+        variant = self.variant(component)
+        name = data_name(variant)
+        if name not in self.members:
+            return None
+        self.read(name)
+        return self.members[name]
+
+    def model_proto(self, component: str) -> onnx.ModelProto:
+        """A component's model whose external data points into the package file itself.
+
+        Its `location` is the package's file name: give ONNX Runtime `path.parent` as the folder of external data.
+
+        Raises:
+            PackageError: the model is damaged, or its external data leaves its place.
+        """
+        variant = self.variant(component)
+        member = f"{variant.variant_directory}/{MODEL_NAME}"
+        model = parse_model(self.model_bytes(component), member)
+        location = data_name(variant).rsplit("/", 1)[1]
+        point_into(model, member, location, self.data_member(component), self.path)
+        _check_fit(self.interface(component), model, component)
+        return model
+
+    def vectors(self, component: str) -> tuple[VectorSet, ...]:
+        """A component's recorded inputs and outputs."""
+        interface = self.interface(component)
+        folder = self.variant(component).variant_directory
+        sets: list[VectorSet] = []
+        while any(name.startswith(f"{folder}/test_data_set_{len(sets)}/") for name in self.members):
+            inputs = self._read_vectors(folder, len(sets), "input", input_tensors(interface))
+            outputs = self._read_vectors(folder, len(sets), "output", output_tensors(interface))
+            sets.append(VectorSet(inputs, outputs))
+        return tuple(sets)
+
+    def _read_vectors(self, folder: str, index: int, kind: str, tensors: tuple[Tensor, ...]) -> Mapping[str, Array]:
+        unique = list({tensor.name: tensor for tensor in tensors}.values())
+        names = member_names(folder, index, kind, len(unique))
+        found = [decode_tensor(self.read(name), name) for name in names]
+        return check_tensors(found, unique, f"{folder}/test_data_set_{index}")
+
+    def to_package(self) -> Package:
+        """The package in memory, its weights still lying in this file."""
+        components = []
+        for name in self.component_names:
+            model = ir.from_proto(self.model_proto(name))
+            ir.external_data.set_base_dir(model.graph, self.path.parent)
+            components.append(Component(name, self.interface(name), model, self.vectors(name)))
+        return Package(self.manifest.package_name, tuple(components), resources=(self,))
+
+
+def open_package(path: str | Path, integrity: Integrity = "crc32") -> PackageFile:
+    """Open a package file and check what can be checked without reading weights.
+
+    Args:
+        path: The file.
+        integrity: `crc32` checks each member when it is used, `sha256` every member now, `none` nothing.
+
+    Raises:
+        UsageError: the file cannot be read.
+        PackageError: it breaks a rule of docs/format.md.
+    """
+    if integrity not in get_args(Integrity):
+        raise UsageError(f"Unknown integrity {integrity!r}.", hint=f"Choose one of {', '.join(get_args(Integrity))}.")
+    archive = open_archive(Path(path))
+    if MANIFEST_NAME not in archive.members:
+        raise PackageError(
+            "The ZIP file has no manifest.json: it is not a package.",
+            member=MANIFEST_NAME,
+            rule="manifest-schema",
+        )
+    if integrity != "none":
+        archive.check_crc32(MANIFEST_NAME)
+    manifest = decode_manifest(archive.view(MANIFEST_NAME))
+    package = PackageFile(archive, manifest, integrity)
+    _check_members(package)
+    for component in package.component_names:
+        _check_files(package, component)
+    _check_assets(package)
+    if integrity == "sha256":
+        check_sha256(package)
+    return package
+
+
+def check_sha256(package: PackageFile) -> None:
+    """Compare every member with the manifest's SHA-256.
+
+    Raises:
+        PackageError: one differs.
+    """
+    for name, entry in package.manifest.additional_metadata.transload.members.items():
+        if package.archive.sha256(name) != entry.sha256:
+            raise PackageError("The content does not match its SHA-256 in the manifest.", member=name, rule="sha256")
+
+
+def data_name(variant: VariantEntry) -> str:
+    """The member in which a variant's weights lie, if it has any."""
+    uri = variant.executor_info.ort.session_options.get(FOLDER_OPTION)
+    if uri is None:
+        return f"{variant.variant_directory}/{DATA_NAME}"
+    return f"{asset_folder(uri)}/{SHARED_DATA_NAME}"
+
+
+def _check_members(package: PackageFile) -> None:
+    listed = package.manifest.additional_metadata.transload.members
+    for name in sorted(set(listed) ^ (set(package.members) - {MANIFEST_NAME})):
+        where = "the manifest lists" if name in listed else "the archive holds"
+        raise PackageError(f"Manifest and archive disagree: only {where} this member.", member=name, rule="members")
+    for name, entry in listed.items():
+        if package.members[name].size_bytes != entry.size:
+            raise PackageError("Its size is not the one in the manifest.", member=name, rule="members")
+
+
+def _check_files(package: PackageFile, component: str) -> None:
+    if PORTABLE not in package.manifest.components[component].variants:
+        raise PackageError(
+            f"The component {component!r} has no {PORTABLE!r} variant.",
+            member=MANIFEST_NAME,
+            rule="manifest-schema",
+        )
+    for variant in package.manifest.components[component].variants.values():
+        for file in (MODEL_NAME, INTERFACE_NAME):
+            name = f"{variant.variant_directory}/{file}"
+            if name not in package.members:
+                raise PackageError("The manifest needs this member.", member=name, rule="members")
+        if variant.executor_info.ort.session_options and data_name(variant) not in package.members:
+            raise PackageError("The manifest needs this member.", member=data_name(variant), rule="members")
+
+
+def _check_assets(package: PackageFile) -> None:
+    listed = package.manifest.additional_metadata.transload.members
+    assets: dict[str, dict[str, str]] = {}
+    for name, entry in listed.items():
+        if name.startswith("shared_assets/"):
+            match = re.fullmatch(r"shared_assets/sha256-([0-9a-f]{64})/(.+)", name)
+            if match is None:
+                raise PackageError("Not a shared asset's name.", member=name, rule="shared-assets")
+            assets.setdefault(f"sha256:{match[1]}", {})[match[2]] = entry.sha256
+    for uri, files in assets.items():
+        if asset_uri(files) != uri:
+            raise PackageError(
+                "The folder's name is not the hash of its files.",
+                member=asset_folder(uri),
+                rule="shared-assets",
+            )
+
+
+def _check_fit(interface: Interface, model: onnx.ModelProto, component: str) -> None:
+    graph = model.graph
+    shadowed = {tensor.name for tensor in graph.initializer}
+    check_fit(
+        interface,
+        [value.name for value in graph.input if value.name not in shadowed],
+        [value.name for value in graph.output],
+        component,
+    )

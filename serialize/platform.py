@@ -1,0 +1,76 @@
+"""Calls whose meaning depends on the operating system: mapping a file, and replacing one so that no crash hurts."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from transload.serialize.errors import PackageError, UsageError
+
+
+def map_file(path: Path) -> mmap.mmap:
+    """A read-only mapping of a whole regular file.
+
+    Raises:
+        UsageError: there is no such file, or it cannot be read.
+        PackageError: it is empty or not a regular file.
+    """
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise PackageError(f"{path} is not a regular file.", rule="regular-file")
+            if status.st_size == 0:
+                raise PackageError(f"{path} is empty.", rule="end-record")
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except IsADirectoryError as error:
+        raise UsageError(
+            f"{path} is a folder, not a package.", hint="`transload pack` makes a package from a folder."
+        ) from error
+    except OSError as error:
+        raise UsageError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+@contextlib.contextmanager
+def replace_file(path: Path) -> Iterator[IO[bytes]]:
+    """A new file that takes the place of `path` when the block ends well, and vanishes when it does not.
+
+    It is written beside the target, synced, renamed over it, and the folder is synced: after a crash or a power cut
+    at any moment, `path` is what it was before or what it became, whole.
+
+    Raises:
+        UsageError: the folder does not exist or cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with _create(temporary) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def _create(path: Path) -> IO[bytes]:
+    try:
+        return path.open("x+b")
+    except OSError as error:
+        raise UsageError(f"Cannot write into {path.parent}: {error.strerror}.") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
