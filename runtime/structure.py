@@ -76,7 +76,9 @@ def describe(node: Node) -> str:
             return f"[{', '.join(map(describe, items))}]"
         case Tuple(items=items, fields=fields):
             names = fields or ("",) * len(items)
-            parts = [f"{name}={describe(item)}" if name else describe(item) for name, item in zip(names, items)]
+            parts = [
+                f"{name}={describe(item)}" if name else describe(item) for name, item in zip(names, items, strict=True)
+            ]
             return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
         case Dict(items=mapping):
             return "{" + ", ".join(f"{key}: {describe(item)}" for key, item in mapping.items()) + "}"

@@ -1,0 +1,107 @@
+"""The smallest packages that show each thing, and ways to spoil them."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx import TensorProto, helper, numpy_helper
+
+from transload.serialize import Component, VectorSet
+from transload.serialize.archive_writer import Bytes, Digest, write_archive
+from transload.serialize.interface import Dict, Interface, Proof, SourceRecord, Tensor, Tolerance
+from transload.serialize.manifest import with_members
+from transload.serialize.strict_json import encode_json
+
+WIDTH = 256
+
+
+def linear_model(weight: np.ndarray, bias: np.ndarray | None = None) -> ir.Model:
+    """`y = x @ weight (+ bias)` over `x: float32[batch, rows of weight]`."""
+    rows, columns = weight.shape
+    nodes = [helper.make_node("MatMul", ["x", "weight"], ["y" if bias is None else "product"])]
+    initializers = [numpy_helper.from_array(weight, "weight")]
+    if bias is not None:
+        nodes.append(helper.make_node("Add", ["product", "bias"], ["y"]))
+        initializers.append(numpy_helper.from_array(bias, "bias"))
+    graph = helper.make_graph(
+        nodes,
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", rows])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", columns])],
+        initializers,
+    )
+    return ir.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10))
+
+
+def linear_interface(name: str, rows: int, columns: int) -> Interface:
+    return Interface(
+        component=name,
+        inputs={"x": Tensor("x", "float32", ("batch", rows))},
+        outputs=Dict({"logits": Tensor("y", "float32", ("batch", columns))}),
+        tolerances={"y": Tolerance(1.3e-6, 1e-5)},
+        source=SourceRecord("onnx", "onnx", "1.23.2"),
+        proof=Proof("none"),
+    )
+
+
+def linear_component(name: str, weight: np.ndarray, bias: np.ndarray | None = None) -> Component:
+    x = np.arange(3 * len(weight), dtype=np.float32).reshape(3, len(weight)) / 100
+    y = x @ weight if bias is None else x @ weight + bias
+    return Component(
+        name, linear_interface(name, *weight.shape), linear_model(weight, bias), (VectorSet({"x": x}, {"y": y}),)
+    )
+
+
+Members = dict[str, bytes]
+
+
+def rebuild(data: bytes, edit: Callable[[Members], object], *, keep_manifest: bool = False) -> bytes:
+    """A well-formed archive with members edited and digests made anew: what a careful attacker would write.
+
+    With `keep_manifest`, or where the manifest is no JSON any more, the manifest stays as the edit left it.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    edit(members)
+    manifest = members.pop("manifest.json")
+    file = io.BytesIO()
+
+    def make_index(digests: Mapping[str, Digest]) -> bytes:
+        if keep_manifest:
+            return manifest
+        try:
+            return encode_json(with_members(json.loads(manifest), digests))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return manifest
+
+    write_archive(file, {name: Bytes(content) for name, content in members.items()}, "manifest.json", make_index)
+    return file.getvalue()
+
+
+def edit_json(member: str, edit: Callable[[dict[str, Any]], None]) -> Callable[[Members], None]:
+    """An edit for `rebuild` that changes a JSON member."""
+
+    def apply(members: Members) -> None:
+        value = json.loads(members[member])
+        edit(value)
+        members[member] = json.dumps(value).encode()
+
+    return apply
+
+
+def edit_model(edit: Callable[[onnx.ModelProto], None]) -> Callable[[Members], None]:
+    """An edit for `rebuild` that changes `model.onnx`."""
+
+    def apply(members: Members) -> None:
+        model = onnx.ModelProto.FromString(members["forward/portable/model.onnx"])
+        edit(model)
+        members["forward/portable/model.onnx"] = model.SerializeToString()
+
+    return apply
