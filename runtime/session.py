@@ -43,9 +43,14 @@ def create_session(
         options.intra_op_num_threads = threads
     if not optimize:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    model = package.model_proto(component).SerializeToString()
+    model: bytes = package.model_proto(component).SerializeToString()
     with runtime_errors(f"component {component!r} of {package.path.name}"):
-        return ort.InferenceSession(model, options, providers=providers)
+        session = ort.InferenceSession(model, options, providers=providers)
+    wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
+    if wanted not in session.get_providers():
+        # ONNX Runtime itself goes on with the next provider and says so in a log line only.
+        raise ExecutionError(f"ONNX Runtime could not use {wanted} on this machine.")
+    return session
 
 
 @contextlib.contextmanager

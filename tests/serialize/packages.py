@@ -59,6 +59,27 @@ def linear_component(name: str, weight: np.ndarray, bias: np.ndarray | None = No
     )
 
 
+def table_component(table: np.ndarray) -> Component:
+    """`y = table[x]` over `x: int64[n]`."""
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "x"], ["y"])],
+        "lookup",
+        [helper.make_tensor_value_info("x", TensorProto.INT64, ["n"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", table.shape[1]])],
+        [numpy_helper.from_array(table, "table")],
+    )
+    model = ir.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10))
+    interface = Interface(
+        component="forward",
+        inputs={"x": Tensor("x", "int64", ("n",))},
+        outputs=Tensor("y", "float32", ("n", table.shape[1])),
+        tolerances={"y": Tolerance(0.0, 0.0)},
+        source=SourceRecord("onnx", "onnx", "1.23.2"),
+        proof=Proof("none"),
+    )
+    return Component("forward", interface, model)
+
+
 Members = dict[str, bytes]
 
 

@@ -187,7 +187,7 @@ EXTERNAL_EDITS: dict[str, Callable[[onnx.ModelProto], None]] = {
     "past the end": set_reference(offset="4096"),
     "negative offset": set_reference(offset="-4096"),
     "offset over 64 bits": set_reference(offset=str(1 << 70)),
-    "offset in other digits": set_reference(offset="٠"),
+    "offset in other digits": set_reference(offset="\u0660"),
     "not aligned": set_reference(offset="64", length="262080"),
     "short": set_reference(length="4096"),
     "unknown key": add_checksum,

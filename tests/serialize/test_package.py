@@ -182,7 +182,7 @@ def test_an_interface_that_does_not_fit_the_graph_is_refused(weight: np.ndarray,
         Package("m", (renamed,)).save(tmp_path / "m.tload")
 
 
-class Interrupted(Exception):
+class PowerCutError(Exception):
     pass
 
 
@@ -193,10 +193,10 @@ def test_a_save_that_fails_half_way_leaves_the_old_file_and_nothing_else(
     path.write_bytes(b"old")
 
     def fail(handle: int) -> None:
-        raise Interrupted
+        raise PowerCutError
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(Interrupted):
+    with pytest.raises(PowerCutError):
         package.save(path)
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("m.tload", b"old")]
 
