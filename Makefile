@@ -1,0 +1,38 @@
+# Every target sets up what it needs; a second run starts at once.
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+TYPING := build/typing/transload
+
+.PHONY: setup demo test lint types unit bench clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt tools/setup.sh
+	tools/setup.sh $(VENV)
+	touch $@
+
+demo: setup
+	$(PYTHON) samples/demo.py
+
+test: lint types unit
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+# mypy and editors see one package `transload`, as it is when installed.
+types: setup
+	mkdir -p $(TYPING)
+	ln -sfn $(CURDIR)/src/transload/* $(TYPING)/
+	ln -sfn $(CURDIR)/convert $(CURDIR)/serialize $(CURDIR)/runtime $(TYPING)/
+	MYPYPATH=build/typing $(VENV)/bin/mypy -p transload
+
+unit: setup
+	$(PYTHON) -m pytest -n 2 --dist loadfile
+
+bench: setup
+	$(PYTHON) benchmarks/convert.py
+
+clean:
+	rm -rf build .venv
