@@ -62,10 +62,14 @@ Node = Tensor | List | Tuple | Dict | Nothing | Constant
 
 
 class Tolerance(msgspec.Struct, frozen=True):
-    """Bounds for floats: a value passes when `|ours - reference| <= atol + rtol * |reference|`."""
+    """Bounds for floats: a value passes when `|ours - reference| <= atol + rtol * |reference| + noise`.
+
+    `noise` is the source's own float32 error on the recorded vectors, where they need it; see docs/numerics.md.
+    """
 
     rtol: float
     atol: float
+    noise: float = 0.0
 
 
 class SourceRecord(msgspec.Struct, frozen=True):
