@@ -1,0 +1,58 @@
+"""Turning dimensions that were declared dynamic, but not shown to be, into the sizes at which they were tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import onnx_ir as ir
+
+from transload.convert.capture import Capture
+from transload.serialize.interface import Dict, List, Node, Tensor, Tuple, leaves
+
+
+def freeze_dimensions(capture: Capture, dynamic: frozenset[str]) -> tuple[Capture, tuple[str, ...]]:
+    """Give every named dimension of the inputs that is not in `dynamic` the example's size, everywhere.
+
+    Changes the shapes of the graph's inputs and outputs in place.
+
+    Returns:
+        The capture with its trees so changed, and a sentence for each dimension that was frozen.
+    """
+    sizes = {
+        dim: size
+        for tensor in _input_leaves(capture)
+        for dim, size in zip(tensor.shape or (), capture.example[tensor.name].shape, strict=False)
+        if isinstance(dim, str) and dim not in dynamic
+    }
+    if not sizes:
+        return capture, ()
+    for value in (*capture.model.graph.inputs, *capture.model.graph.outputs):
+        if value.shape is not None:
+            dims = (dim if isinstance(dim, int) else dim.value for dim in value.shape)
+            value.shape = ir.Shape([sizes.get(dim, dim) if isinstance(dim, str) else dim for dim in dims])
+    notes = tuple(
+        f"The dimension {name!r} is fixed at {size}: no check at another size passed." for name, size in sizes.items()
+    )
+    inputs = {name: _with_sizes(node, sizes) for name, node in capture.inputs.items()}
+    return replace(capture, inputs=inputs, outputs=_with_sizes(capture.outputs, sizes)), notes
+
+
+def _input_leaves(capture: Capture) -> list[Tensor]:
+    return [tensor for node in capture.inputs.values() for tensor in leaves(node)]
+
+
+def _with_sizes(node: Node, sizes: Mapping[str, int]) -> Node:
+    match node:
+        case Tensor(name=name, dtype=dtype, shape=shape):
+            if shape is None:
+                return node
+            return Tensor(name, dtype, tuple(sizes.get(dim, dim) if isinstance(dim, str) else dim for dim in shape))
+        case List(items=items):
+            return List(tuple(_with_sizes(item, sizes) for item in items))
+        case Tuple(items=items, fields=fields, name=name):
+            return Tuple(tuple(_with_sizes(item, sizes) for item in items), fields, name)
+        case Dict(items=mapping):
+            return Dict({key: _with_sizes(item, sizes) for key, item in mapping.items()})
+        case _:
+            return node

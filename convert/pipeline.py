@@ -1,0 +1,184 @@
+"""The way of a model through the stages: source, captures, passes, equivalence, package."""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from transload.convert.capture import Capture
+from transload.convert.equivalence import Evidence, check_equivalence
+from transload.convert.frozen_dimensions import freeze_dimensions
+from transload.convert.options import ConvertOptions
+from transload.convert.passes import find_unsupported, run_passes
+from transload.convert.source import Source, SourceKind
+from transload.convert.source_digest import digest_source
+from transload.runtime.comparison import DEFAULT_TOLERANCES, EXACT
+from transload.serialize import Component, Package
+from transload.serialize.dtypes import FLOATS
+from transload.serialize.errors import TransloadError, UnsupportedError, UsageError
+from transload.serialize.interface import Interface, Node, Proof, SourceRecord, Tensor, Tolerance, leaves
+
+FRONT_ENDS: Mapping[SourceKind, str] = {
+    SourceKind.TORCHSCRIPT: "transload.convert.torch.torchscript",
+    SourceKind.EXPORTED_PROGRAM: "transload.convert.torch.program",
+    SourceKind.TORCH_MODULE: "transload.convert.torch.module",
+    SourceKind.SAVED_MODEL: "transload.convert.tensorflow.saved_model",
+    SourceKind.GRAPH_DEF: "transload.convert.tensorflow.graph_def",
+    SourceKind.KERAS: "transload.convert.tensorflow.keras_file",
+    SourceKind.ONNX: "transload.convert.onnx.onnx_file",
+}
+"""The module with the `capture` function for each kind; imported only when a source of that kind comes."""
+
+EXTRAS: Mapping[str, str] = {
+    "torch": "torch",
+    "onnxscript": "torch",
+    "tensorflow": "tensorflow",
+    "tf2onnx": "tensorflow",
+}
+"""The extra of our installation that brings a module which a front end needs."""
+
+MAX_MESSAGE_LINES = 40
+
+OnStage = Callable[[str], None]
+
+
+def convert_source(source: Source, options: ConvertOptions, on_stage: OnStage = lambda stage: None) -> Package:
+    """Take a detected source to a proven package in memory.
+
+    Args:
+        source: What `detect_source` found.
+        options: What the user asked for.
+        on_stage: Called with `capture`, `passes`, `equivalence` and `package` as each begins.
+
+    Raises:
+        UsageError: an option does not fit the source, or the framework is not installed.
+        SourceError: the source is damaged or not trusted.
+        UnsupportedError: the source uses something that cannot be converted.
+        MismatchError: source and package do not give the same outputs.
+    """
+    on_stage("capture")
+    captures = _capture(source, options)
+    on_stage("passes")
+    notes = _run_passes(captures)
+    on_stage("equivalence")
+    evidence = _gather_evidence(captures, options)
+    on_stage("package")
+    digest = digest_source(source.path) if source.path else ""
+    components = tuple(
+        _make_component(capture, options, found, pass_notes, digest)
+        for capture, found, pass_notes in zip(captures, evidence, notes, strict=True)
+    )
+    resources = tuple(resource for capture in captures for resource in capture.resources)
+    return Package(name_source(source), components, resources)
+
+
+def name_source(source: Source) -> str:
+    """A package's name: the file's without its suffix, the folder's, the factory's, or the object's class."""
+    if source.path is not None:
+        path = source.path.resolve()
+        return path.name if path.is_dir() else path.stem
+    if isinstance(source.value, str):
+        return source.value.rpartition(":")[2]
+    return str(getattr(source.value, "original_name", type(source.value).__name__))
+
+
+def choose_tolerance(tensor: Tensor, options: ConvertOptions) -> Tolerance:
+    """The bound for a floating output: the standard's for its dtype, or what the user gave."""
+    standard = _standard(tensor)
+    return Tolerance(
+        rtol=standard.rtol if options.rtol is None else options.rtol,
+        atol=standard.atol if options.atol is None else options.atol,
+    )
+
+
+def _standard(tensor: Tensor) -> Tolerance:
+    return DEFAULT_TOLERANCES.get(tensor.dtype, EXACT)
+
+
+def _is_wider(one: Tolerance, other: Tolerance) -> bool:
+    return one.atol > other.atol or one.rtol > other.rtol
+
+
+def _capture(source: Source, options: ConvertOptions) -> list[Capture]:
+    try:
+        front_end = importlib.import_module(FRONT_ENDS[source.kind])
+        captures: list[Capture] = front_end.capture(source, options)
+    except (TransloadError, MemoryError):
+        raise
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise _unclassified(error, source) from error
+        raise UsageError(
+            f"A source of the kind {source.kind.value} needs {package}, which is not installed.",
+            hint=f"pip install 'transload[{EXTRAS[package]}]'",
+        ) from error
+    except Exception as error:
+        # Exporters raise anything; whatever they raise here means that they cannot convert this source.
+        raise _unclassified(error, source) from error
+    return captures
+
+
+def _unclassified(error: Exception, source: Source) -> UnsupportedError:
+    lines = str(error).strip().splitlines() or ["(no message)"]
+    if len(lines) > MAX_MESSAGE_LINES:
+        lines = [*lines[:MAX_MESSAGE_LINES], "…"]
+    message = "\n".join(lines)
+    return UnsupportedError(
+        f"The {source.kind.value} source could not be captured: {type(error).__name__}: {message}",
+        hint="`transload convert --verbose` shows the exporter's own traceback.",
+    )
+
+
+def _run_passes(captures: list[Capture]) -> list[tuple[str, ...]]:
+    """Run the passes over each capture's model, in place; what they have to say of each."""
+    reports = [run_passes(capture.model) for capture in captures]
+    if unsupported := tuple(operation for report in reports for operation in find_unsupported(report.model)):
+        raise UnsupportedError(
+            f"The captured graph holds {len(unsupported)} operations that are not ONNX's own.", operations=unsupported
+        )
+    return [report.notes for report in reports]
+
+
+def _gather_evidence(captures: list[Capture], options: ConvertOptions) -> list[Evidence]:
+    """Check each capture inside a package on disk, which is what will be loaded later."""
+    components = tuple(
+        Component(capture.component, _make_interface(capture, options, Proof("none")), capture.model)
+        for capture in captures
+    )
+    with tempfile.TemporaryDirectory(prefix="transload-") as scratch:
+        path = Package("scratch", components).save(Path(scratch) / "scratch.tload")
+        return [check_equivalence(capture, path, options) for capture in captures]
+
+
+def _make_component(
+    capture: Capture, options: ConvertOptions, evidence: Evidence, pass_notes: tuple[str, ...], digest: str
+) -> Component:
+    capture, frozen = freeze_dimensions(capture, evidence.dynamic)
+    notes = tuple(dict.fromkeys((*capture.notes, *pass_notes, *evidence.proof.notes, *frozen)))
+    proof = msgspec.structs.replace(evidence.proof, notes=notes)
+    interface = _make_interface(capture, options, proof)
+    if not interface.source.sha256:
+        record: SourceRecord = msgspec.structs.replace(interface.source, sha256=digest)
+        interface = msgspec.structs.replace(interface, source=record)
+    return Component(capture.component, interface, capture.model, evidence.vectors)
+
+
+def _make_interface(capture: Capture, options: ConvertOptions, proof: Proof) -> Interface:
+    floats = [tensor for tensor in leaves(capture.outputs) if tensor.dtype in FLOATS]
+    tolerances = {tensor.name: choose_tolerance(tensor, options) for tensor in floats}
+    widened = any(_is_wider(tolerances[tensor.name], _standard(tensor)) for tensor in floats)
+    inputs: dict[str, Node] = dict(capture.inputs)
+    return Interface(
+        component=capture.component,
+        inputs=inputs,
+        outputs=capture.outputs,
+        tolerances=tolerances,
+        source=capture.source,
+        proof=proof,
+        user_tolerance=widened,
+    )
