@@ -1,0 +1,61 @@
+"""The passes that every captured graph goes through, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+from onnx_ir.passes.common import (
+    DeduplicateInitializersPass,
+    LiftConstantsToInitializersPass,
+    RemoveInitializersFromInputsPass,
+    RemoveUnusedFunctionsPass,
+    RemoveUnusedNodesPass,
+    RemoveUnusedOpsetsPass,
+)
+
+from transload.convert.passes.canonical_names import CanonicalNamesPass
+from transload.convert.passes.ir_version import SetIrVersionPass
+from transload.convert.passes.metadata import TidyMetadataPass
+from transload.convert.passes.pool_padding import GuardPoolPaddingPass
+
+# Constants of more elements than this leave the graph's nodes, so that the package can store them as external data.
+LIFT_ELEMENTS = 16
+
+# Larger equal tensors are stored once by the package; comparing them here would read every lazy weight.
+DEDUPLICATE_ELEMENTS = 1024
+
+
+@dataclass(frozen=True)
+class PassReport:
+    """What came out: the model (the one that went in, changed in place) and sentences for the user."""
+
+    model: ir.Model
+    notes: tuple[str, ...] = ()
+
+
+def run_passes(model: ir.Model) -> PassReport:
+    """Bring a captured graph into the form in which packages hold graphs. Changes the model in place.
+
+    Raises:
+        UnsupportedError: the model uses features that the oldest supported ONNX Runtime cannot read.
+    """
+    notes = []
+    passes: tuple[ir.passes.PassBase, ...] = (
+        RemoveInitializersFromInputsPass(),
+        SetIrVersionPass(),
+        RemoveUnusedNodesPass(),
+        RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]
+        LiftConstantsToInitializersPass(size_limit=LIFT_ELEMENTS),
+        DeduplicateInitializersPass(size_limit=DEDUPLICATE_ELEMENTS),
+        RemoveUnusedOpsetsPass(),
+        GuardPoolPaddingPass(),
+        TidyMetadataPass(),
+        CanonicalNamesPass(),
+    )
+    for each in passes:
+        result = each(model)
+        model = result.model
+        if result.modified and isinstance(each, GuardPoolPaddingPass):
+            notes.append("Padding before pooling was marked so that ONNX Runtime's faulty Pad_Fusion leaves it alone.")
+    return PassReport(model, tuple(notes))

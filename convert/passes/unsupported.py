@@ -1,0 +1,56 @@
+"""Listing what of a graph is not standard ONNX: every such node at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+import onnx_ir as ir
+
+from transload.convert.passes.metadata import SOURCE_KEY
+from transload.serialize.errors import UnsupportedOperation
+
+STANDARD_DOMAINS = {"": "", "ai.onnx": "", "ai.onnx.ml": "ai.onnx.ml"}
+
+
+def find_unsupported(model: ir.Model) -> tuple[UnsupportedOperation, ...]:
+    """Each node that is neither a standard operator at the model's opset nor a call of the model's own functions.
+
+    The same operator at several places is listed at each.
+    """
+    found = []
+    for node, imports in _nodes(model):
+        if node.op_identifier() in model.functions:
+            continue
+        reason = _refuse(node, imports)
+        if reason:
+            name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+            found.append(UnsupportedOperation(name, _location(node), reason))
+    return tuple(found)
+
+
+def _nodes(model: ir.Model) -> Iterator[tuple[ir.Node, dict[str, int]]]:
+    for node in model.graph.all_nodes():
+        yield node, model.opset_imports
+    for function in model.functions.values():
+        for node in function.all_nodes():
+            yield node, function.opset_imports
+
+
+def _refuse(node: ir.Node, imports: dict[str, int]) -> str:
+    if node.domain not in STANDARD_DOMAINS:
+        return "not an ONNX operator"
+    domain = STANDARD_DOMAINS[node.domain]
+    opset = node.version or imports.get(domain, imports.get("ai.onnx", 0) if not domain else 0)
+    if not opset:
+        return f"the model does not import the operator set {domain or 'ai.onnx'!r}"
+    try:
+        onnx.defs.get_schema(node.op_type, opset, domain)
+    except onnx.defs.SchemaError:
+        return f"not in opset {opset} of {domain or 'ai.onnx'}"
+    return ""
+
+
+def _location(node: ir.Node) -> str:
+    parts = [f"node {node.name!r}" if node.name else "", node.metadata_props.get(SOURCE_KEY, "")]
+    return ", ".join(part for part in parts if part)
