@@ -1,0 +1,64 @@
+"""Calls whose meaning depends on the operating system: limits of a worker process, and the end of its whole group."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+_PR_SET_PDEATHSIG = 1
+"""Linux, prctl(2): the signal that a process gets when its parent dies."""
+
+
+def limit_this_process(memory_limit_bytes: int | None) -> None:
+    """Leave no core file, die with the parent, and refuse to map more than `memory_limit_bytes` of memory."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory_limit_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (memory_limit_bytes, memory_limit_bytes))
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def peak_memory_bytes() -> int:
+    """The largest resident size that this process has had."""
+    # Linux counts in kilobytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def kill_group(process_id: int) -> None:
+    """Kill a process that leads its own session, and all that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process_id, signal.SIGKILL)
+
+
+def signal_name(number: int) -> str:
+    """`SIGSEGV` and so on; real-time signals, which have no name, by number."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+@contextlib.contextmanager
+def exits_on_termination() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into SystemExit (status 128 + number), so that what is open gets cleaned up.
+
+    Only the main thread may handle signals; in another one this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    former = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -1,0 +1,152 @@
+"""The worker process: reads one request from stdin, converts, and reports through a pipe.
+
+Started by transload.convert.supervisor as `python -m transload.convert.worker EVENTS_FD TARGET MEMORY_LIMIT`.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import re
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from transload.convert.options import DEFAULT_OPSET, ConvertOptions, InputSpec, Proof
+from transload.convert.platform import limit_this_process, peak_memory_bytes
+from transload.serialize.errors import ERROR_CLASSES, ExecutionError, TransloadError, WorkerError, error_fields
+
+_OUT_OF_MEMORY = re.compile(
+    r"bad_alloc|can(no|')t allocate memory|failed to allocate memory|resource ?exhausted", re.IGNORECASE
+)
+"""How C++ libraries say that memory ran out: libstdc++, torch, ONNX Runtime, TensorFlow."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A conversion, as it crosses the process border: paths and plain values only, no pickles.
+
+    The fields are those of `ConvertOptions`; `example` is the path of a .npz file.
+    """
+
+    source: str
+    inputs: tuple[InputSpec, ...] = ()
+    example: str | None = None
+    opset: int = DEFAULT_OPSET
+    signature: str | None = None
+    outputs: tuple[str, ...] = ()
+    weights: str | None = None
+    atol: float | None = None
+    rtol: float | None = None
+    proof: Proof = "full"
+    trust_source: bool = False
+
+
+class Stage(msgspec.Struct, frozen=True, tag="stage", tag_field="event"):
+    """A stage begins."""
+
+    name: str
+
+
+class Failure(msgspec.Struct, frozen=True, tag="failure", tag_field="event"):
+    """An error, by its class's name and the arguments that make an equal one."""
+
+    error_class: str
+    fields: dict[str, Any]
+
+
+class Done(msgspec.Struct, frozen=True, tag="done", tag_field="event"):
+    """The package is written and synced."""
+
+    peak_memory_bytes: int
+
+
+Event = Stage | Failure | Done
+
+
+def main(arguments: list[str]) -> None:
+    """Convert as stdin asks; never returns."""
+    events, target, memory_limit = int(arguments[0]), Path(arguments[1]), int(arguments[2])
+    faulthandler.enable()
+    # What the frameworks start must not hold the pipe open when this process has died.
+    os.set_inheritable(events, False)
+    limit_this_process(memory_limit or None)
+    stage = "start"
+
+    def report(event: Event) -> None:
+        os.write(events, msgspec.json.encode(event, enc_hook=str) + b"\n")
+
+    def on_stage(name: str) -> None:
+        nonlocal stage
+        stage = name
+        report(Stage(name))
+
+    try:
+        _convert(msgspec.json.decode(sys.stdin.buffer.read(), type=Request), target, on_stage)
+        report(Done(peak_memory_bytes()))
+    except BaseException as error:
+        # Whatever ends the conversion, sys.exit() in a user's module too, must reach the other side as an error.
+        traceback.print_exc()
+        report(_failure(error, stage))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The frameworks' own shutdown is skipped, since it takes long and may crash after all is done.
+    os._exit(0)
+
+
+def _convert(request: Request, target: Path, on_stage: Any) -> None:
+    on_stage("detect")
+    # Imported here, so that a crash or a lack of memory in an import is reported with a stage.
+    from transload.convert.detect import detect_source
+    from transload.convert.npz import read_npz
+    from transload.convert.pipeline import convert_source
+
+    # After everything else, so that a module factory is found here but shadows nothing.
+    sys.path.append(str(Path.cwd()))
+    source = detect_source(request.source, trust_source=request.trust_source)
+    options = ConvertOptions(
+        inputs=request.inputs,
+        example=None if request.example is None else read_npz(request.example),
+        opset=request.opset,
+        signature=request.signature,
+        outputs=request.outputs,
+        weights=None if request.weights is None else Path(request.weights),
+        atol=request.atol,
+        rtol=request.rtol,
+        proof=request.proof,
+        trust_source=request.trust_source,
+    )
+    convert_source(source, options, on_stage).save(target)
+
+
+def _failure(error: BaseException, stage: str) -> Failure:
+    """The error as the other side shall raise it."""
+    if _is_out_of_memory(error):
+        error = WorkerError(
+            "The conversion ran out of memory.",
+            stage=stage,
+            hint="Raise --memory-limit, or convert on a machine with more memory.",
+        )
+    elif not isinstance(error, TransloadError):
+        error = ExecutionError(
+            f"The conversion failed in the stage {stage!r}: {type(error).__name__}: {error}",
+            hint="This is a fault of transload; `--verbose` shows the traceback, please report it.",
+        )
+    name = next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in ERROR_CLASSES)
+    return Failure(name, error_fields(error))
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether the error, or one that led to it, says that memory ran out."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, MemoryError) or _OUT_OF_MEMORY.search(str(seen)):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,91 @@
+"""The front-door function: a source in, a proven package out, in this process."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from transload.convert.options import InputSpec
+    from transload.serialize import Package
+
+
+def convert_model(
+    source: Any,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    inputs: Sequence[str | InputSpec] = (),
+    example: Mapping[str, Any] | str | Path | None = None,
+    opset: int | None = None,
+    signature: str | None = None,
+    outputs: Sequence[str] = (),
+    weights: str | Path | None = None,
+    atol: float | None = None,
+    rtol: float | None = None,
+    proof: Literal["full", "quick", "none"] = "full",
+    trust_source: bool = False,
+) -> Package:
+    """Convert a model, prove that the result is the same model, and return the package; nothing is written.
+
+    Args:
+        source: A path; the name of a module factory, `package.module:callable`; or a `torch.nn.Module`,
+            `ExportedProgram` or `ScriptModule`.
+        args, kwargs: Example arguments of a torch module, as its `forward` takes them.
+        inputs: Descriptions of inputs, `tokens:int64[batch,seq]`; a dimension with a name is dynamic.
+        example: Example inputs by parameter name, or a .npz file of them.
+        opset: The ONNX opset to write; None means the standard one.
+        signature: TensorFlow: which signature of a SavedModel.
+        outputs: Frozen GraphDef: names of the output tensors.
+        weights: Module factories: a safetensors file.
+        atol, rtol: A tolerance of the caller's own; recorded in the package.
+        proof: How much evidence to gather: `full`, `quick` or `none`.
+        trust_source: Whether files that can run code when they are read may be read.
+
+    Raises:
+        UsageError: the source or an option makes no sense.
+        SourceError: the source is damaged or not trusted.
+        UnsupportedError: the source uses something that cannot be converted.
+        MismatchError: source and package do not give the same outputs.
+    """
+    # Imported here, because `import transload` must not pay for what only conversions need.
+    from transload.convert.detect import detect_source
+    from transload.convert.options import DEFAULT_OPSET, ConvertOptions, parse_input_spec
+    from transload.convert.pipeline import convert_source, name_source
+    from transload.convert.source import SourceKind
+
+    options = ConvertOptions(
+        inputs=tuple(parse_input_spec(spec) if isinstance(spec, str) else spec for spec in inputs),
+        example=_read_example(example),
+        opset=DEFAULT_OPSET if opset is None else opset,
+        signature=signature,
+        outputs=tuple(outputs),
+        weights=None if weights is None else Path(weights),
+        atol=atol,
+        rtol=rtol,
+        proof=proof,
+        trust_source=trust_source,
+    )
+    found = detect_source(source, args, kwargs, trust_source=trust_source)
+    if found.kind is not SourceKind.TORCHSCRIPT or found.path is not None:
+        return convert_source(found, options)
+    with tempfile.TemporaryDirectory(prefix="transload-") as scratch:
+        # A ScriptModule in memory goes the way of a TorchScript file, which is the same thing on disk.
+        path = Path(scratch) / f"{name_source(found)}.pt"
+        found.value.save(str(path))
+        return convert_source(replace(found, path=path, value=None), options)
+
+
+def _read_example(example: Mapping[str, Any] | str | Path | None) -> dict[str, Any] | None:
+    import numpy as np
+
+    from transload.convert.npz import read_npz
+
+    if example is None:
+        return None
+    if isinstance(example, str | Path):
+        return read_npz(example)
+    return {name: np.asarray(value) for name, value in example.items()}

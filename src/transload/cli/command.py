@@ -1,0 +1,79 @@
+"""What all commands have in common: how errors become text, JSON and an exit status, and where output goes."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+
+from transload.serialize.errors import ExecutionError, TransloadError, error_fields
+from transload.serialize.strict_json import encode_json
+
+INTERRUPTED = 130
+"""The exit status of a program that Ctrl-C ended, as shells count it: 128 + SIGINT."""
+
+PIPE_WIDTH = 160
+"""Columns of tables where there is no terminal to ask."""
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
+
+
+class Command(click.Command):
+    """A command whose errors have the exit status of their class."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; every error ends here."""
+        try:
+            return super().invoke(ctx)
+        except TransloadError as error:
+            report_error(error, as_json=ctx.params.get("as_json", False))
+            ctx.exit(error.exit_status)
+        except KeyboardInterrupt:
+            click.echo("transload: interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            # Python would exit with 1, which here means that outputs differ.
+            traceback.print_exc()
+            what = f"Unexpected {type(error).__name__}: {error}"
+            failure = ExecutionError(what, hint="This is a fault of transload; please report it.")
+            report_error(failure, as_json=ctx.params.get("as_json", False))
+            ctx.exit(failure.exit_status)
+
+
+def report_error(error: TransloadError, *, as_json: bool) -> None:
+    """The error as text on stderr and, if asked for, as an object on stdout."""
+    click.echo(f"transload: {error}", err=True)
+    if as_json:
+        write_json({"error": describe_error(error)})
+
+
+def describe_error(error: TransloadError) -> dict[str, Any]:
+    """An error as JSON: its class, its message, its exit status and its own fields."""
+    fields: dict[str, Any] = msgspec.to_builtins(error_fields(error), enc_hook=str)
+    return {
+        "class": type(error).__name__,
+        "message": str(error),
+        "exit_status": error.exit_status,
+        **fields,
+    }
+
+
+def write_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(encode_json(value), nl=False)
+
+
+def make_console(*, err: bool = False) -> Console:
+    """A console for text that holds names of tensors: no markup, so that `[batch,3]` stays what it is."""
+    console = Console(stderr=err, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console = Console(
+            file=sys.stderr if err else sys.stdout, markup=False, emoji=False, highlight=False, width=PIPE_WIDTH
+        )
+    return console

@@ -1,0 +1,133 @@
+"""`transload convert`: a source becomes a proven package, in a child process with limits."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from transload.cli.command import Command, json_option, make_console, write_json
+from transload.cli.summary import package_facts, proof_text, size_text
+from transload.convert.options import DEFAULT_OPSET, parse_input_spec
+from transload.convert.supervisor import Limits, WorkerReport, convert_in_worker
+from transload.convert.worker import Request
+from transload.serialize import PackageFile, open_package
+
+STAGES = ("detect", "capture", "passes", "equivalence", "package")
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def parse_size(text: str) -> int:
+    """Read `8G` or `500M`; the units are powers of 1024."""
+    match = re.fullmatch(r"(\d+)([KMGT]?)(i?B)?", text, re.IGNORECASE)
+    if match is None or int(match[1]) == 0:
+        raise click.BadParameter(f"{text!r} is not a size such as 8G or 500M.")
+    return int(match[1]) * _UNITS[match[2].upper()]
+
+
+@click.command(cls=Command)
+@click.argument("source")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The package file to write.")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="NAME:DTYPE[DIMS]",
+    help="Describe an input; a dimension with a name is dynamic. Repeat for each input.",
+)
+@click.option("--example", metavar="FILE.npz", help="Example inputs, by parameter name.")
+@click.option("--opset", default=DEFAULT_OPSET, show_default=True, type=click.IntRange(7), help="The ONNX opset.")
+@click.option("--signature", help="SavedModel: which signature (default: serving_default, or the only one).")
+@click.option(
+    "--outputs", metavar="NAME,NAME", help="Frozen GraphDef: the output tensors (default: the graph's sinks)."
+)
+@click.option("--weights", metavar="FILE.safetensors", help="Module factory: weights to load into the module.")
+@click.option("--atol", type=click.FloatRange(0), help="Absolute tolerance instead of the standard's; recorded.")
+@click.option("--rtol", type=click.FloatRange(0), help="Relative tolerance instead of the standard's; recorded.")
+@click.option(
+    "--proof",
+    type=click.Choice(["full", "quick", "none"]),
+    default="full",
+    show_default=True,
+    help="How much evidence to gather that source and package agree.",
+)
+@click.option("--trust-source", is_flag=True, help="Read the source even if that can run code in it.")
+@click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Give up after this.")
+@click.option("--memory-limit", type=parse_size, metavar="SIZE", help="Address space of the worker, such as 8G.")
+@click.option("--verbose", is_flag=True, help="Show what the frameworks write, and tracebacks.")
+@json_option
+def convert(
+    source: str,
+    output: Path,
+    inputs: tuple[str, ...],
+    outputs: str | None,
+    time_limit: float | None,
+    memory_limit: int | None,
+    verbose: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Convert SOURCE, prove that nothing changed, and write the package.
+
+    SOURCE is a TorchScript file, a .pt2 file, a module factory (package.module:callable), a SavedModel folder, a
+    frozen GraphDef, a .keras or .h5 file, or a .onnx file. What it is, its content decides. It is converted in a
+    child process; if that crashes or runs out of its limits, the exit status is 6. Nothing is written unless source
+    and package agree. An existing output is replaced.
+
+    \b
+    Example:
+      transload convert tagger.pt -o tagger.tload --input 'tokens:int64[batch,seq]'
+      transload convert saved_model/ -o model.tload --signature serving_default
+      transload convert my_models:make_tagger -o tagger.tload --weights tagger.safetensors --example in.npz
+    """
+    request = Request(
+        source=source,
+        inputs=tuple(parse_input_spec(text) for text in inputs),
+        outputs=tuple(name.strip() for name in outputs.split(",")) if outputs else (),
+        **options,
+    )
+    with _progress(make_console(err=True), shown=not verbose) as on_stage:
+        report = convert_in_worker(
+            request, output, limits=Limits(time_limit, memory_limit), on_stage=on_stage, verbose=verbose
+        )
+    package = open_package(output)
+    if as_json:
+        took = {"stage_seconds": report.stage_seconds, "peak_memory_bytes": report.peak_memory_bytes}
+        write_json(package_facts(package) | took)
+    else:
+        _print_summary(package, report)
+
+
+@contextlib.contextmanager
+def _progress(console: Console, *, shown: bool) -> Iterator[Callable[[str], None]]:
+    """A bar that moves with the stages, on a terminal; elsewhere nothing."""
+    if not shown or not console.is_terminal:
+        yield lambda stage: None
+        return
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("start", total=len(STAGES))
+        yield lambda stage: progress.update(task, description=stage, completed=STAGES.index(stage))
+
+
+def _print_summary(package: PackageFile, report: WorkerReport) -> None:
+    console = make_console()
+    seconds = sum(report.stage_seconds.values())
+    console.print(
+        f"{package.path.name}: {size_text(package.size_bytes)}, converted in {seconds:.1f} s "
+        f"with {size_text(report.peak_memory_bytes)} of memory at most"
+    )
+    for name in package.component_names:
+        interface = package.interface(name)
+        console.print(f"{name}: proof {proof_text(interface.proof)}")
+        if interface.user_tolerance:
+            console.print(f"{name}: the tolerance was widened by the user")
+        for note in interface.proof.notes:
+            console.print(f"note: {note}")
