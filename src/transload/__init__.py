@@ -1,22 +1,23 @@
 """transload: trained models out of PyTorch and TensorFlow, into one proven package, run anywhere."""
 
-from importlib.metadata import version
+from __future__ import annotations
 
-from transload.api import convert_model
-from transload.runtime import Model, load, verify
-from transload.serialize import Package
-from transload.serialize.errors import (
-    ExecutionError,
-    MismatchError,
-    PackageError,
-    SourceError,
-    TransloadError,
-    UnsupportedError,
-    UsageError,
-    WorkerError,
-)
+from typing import TYPE_CHECKING, Any
 
-__version__ = version("transload")
+if TYPE_CHECKING:
+    from transload.api import convert_model
+    from transload.runtime import Model, load, verify
+    from transload.serialize import Package
+    from transload.serialize.errors import (
+        ExecutionError,
+        MismatchError,
+        PackageError,
+        SourceError,
+        TransloadError,
+        UnsupportedError,
+        UsageError,
+        WorkerError,
+    )
 
 __all__ = [
     "ExecutionError",
@@ -34,3 +35,31 @@ __all__ = [
     "load",
     "verify",
 ]
+
+_HOMES = {
+    "convert_model": "transload.api",
+    "Model": "transload.runtime",
+    "load": "transload.runtime",
+    "verify": "transload.runtime",
+    "Package": "transload.serialize",
+}
+"""The modules of the names above; all others are errors."""
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: onnx_ir, on which transload.serialize stands, takes 0.4 s to import (it loads sympy).
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+    import importlib.metadata
+
+    if name == "__version__":
+        value: Any = importlib.metadata.version("transload")
+    else:
+        value = getattr(importlib.import_module(_HOMES.get(name, "transload.serialize.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
