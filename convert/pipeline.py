@@ -151,7 +151,9 @@ def _gather_evidence(captures: list[Capture], options: ConvertOptions) -> list[E
         for capture in captures
     )
     with tempfile.TemporaryDirectory(prefix="transload-") as scratch:
-        path = Package("scratch", components).save(Path(scratch) / "scratch.tload")
+        path = Path(scratch) / "scratch.tload"
+        if options.proof != "none":
+            Package("scratch", components).save(path)
         return [check_equivalence(capture, path, options) for capture in captures]
 
 
@@ -162,6 +164,7 @@ def _make_component(
     notes = tuple(dict.fromkeys((*capture.notes, *pass_notes, *evidence.proof.notes, *frozen)))
     proof = msgspec.structs.replace(evidence.proof, notes=notes)
     interface = _make_interface(capture, options, proof)
+    interface = msgspec.structs.replace(interface, tolerances=interface.tolerances | evidence.tolerances)
     if not interface.source.sha256:
         record: SourceRecord = msgspec.structs.replace(interface.source, sha256=digest)
         interface = msgspec.structs.replace(interface, source=record)

@@ -96,7 +96,9 @@ def _check_model(path: Path) -> None:
     try:
         onnx.checker.check_model(path)
     except (onnx.checker.ValidationError, ValueError) as error:
-        raise SourceError(f"{path.name} is not a valid ONNX model: {error}".rstrip()) from error
+        what = str(error).strip()
+        hint = "onnx.shape_inference.infer_shapes_path may find the missing shapes." if "'shape'" in what else ""
+        raise SourceError(f"{path.name} is not a valid ONNX model: {what}", hint=hint) from error
 
 
 def _check_opset(proto: onnx.ModelProto, asked: int) -> None:
@@ -166,8 +168,8 @@ def _open_session(path: Path, proto: onnx.ModelProto) -> ort.InferenceSession:
         options.add_session_config_entry(FOLDER_OPTION, str(path.parent))
     try:
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except RuntimeError as error:
-        # Every exception class of ONNX Runtime's binding derives from RuntimeError or is one.
+    except Exception as error:
+        # ONNX Runtime's exception classes have no base class but Exception.
         if "NOT_IMPLEMENTED" in str(error):
             raise UnsupportedError(f"ONNX Runtime has no kernel for an operator of {path.name}: {error}") from error
         raise SourceError(f"ONNX Runtime refuses {path.name}: {error}") from error
@@ -190,8 +192,8 @@ def _find_example(
         example = fill_example(tensors, options.example or {}, options.seed)
         try:
             reference.run(example)
-        except RuntimeError as error:
-            # Every exception class of ONNX Runtime's binding derives from RuntimeError or is one.
+        except Exception as error:
+            # ONNX Runtime's exception classes have no base class but Exception.
             refusal = error
         else:
             return example, tensors
