@@ -55,6 +55,8 @@ class OutputComparison:
         signed_zeros: Elements that are zero on both sides with unlike signs. Reported, never failed.
         unsettled: Elements that are finite, NaN or infinite unlike the reference, where the truth says that the
             reference itself is not settled. They are not counted as missed.
+        lost_nan: How many of the missed elements are NaN in the reference and not in ours.
+        noise: The largest error of the source itself that elements were allowed four of; 0 where no truth was given.
     """
 
     name: str
@@ -72,6 +74,8 @@ class OutputComparison:
     by_noise: bool = False
     signed_zeros: int = 0
     unsettled: int = 0
+    lost_nan: int = 0
+    noise: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -130,9 +134,10 @@ def compare_output(
     """Compare one output with its reference.
 
     Exact: dtype, rank and shape, integers, booleans, strings, the places of NaN, the places and signs of infinities.
-    Floats pass when `|ours - reference| <= atol + rtol * |reference|` holds for every element. With a `truth`, an
-    element passes also when `|ours - truth| <= 4 * noise + atol`, where noise is the larger of the source's own error
-    at that element, `|reference - truth|`, and its error at elements of like magnitude (see `noise_levels`).
+    Floats pass when `|ours - reference| <= atol + rtol * |reference| + noise` holds for every element, where `noise` is
+    the tolerance's, 0 but for recorded vectors that need it. With a `truth`, an element passes also when
+    `|ours - truth| <= 4 * level + atol`, where the level is the larger of the source's own error at that element,
+    `|reference - truth|`, and its error at elements of like magnitude (see `noise_levels`).
 
     Args:
         name: Put into the result.
@@ -284,6 +289,7 @@ class _Sums:
     signed_zeros: int = 0
     unsettled: int = 0
     misplaced: int = 0
+    lost_nan: int = 0
     by_noise: bool = False
     product: float = 0.0
     ours: float = 0.0
@@ -321,6 +327,7 @@ def _compare_floats(
         reason = f"NaN or infinity in other places ({sums.misplaced})"
     elif count:
         reason = f"outside atol {tolerance.atol:g} + rtol {tolerance.rtol:g}"
+        reason += f" + noise {tolerance.noise:g}" if tolerance.noise else ""
         reason += " and outside the source's own noise" if truth is not None else ""
     return OutputComparison(
         name,
@@ -338,6 +345,8 @@ def _compare_floats(
         by_noise=sums.by_noise,
         signed_zeros=sums.signed_zeros,
         unsettled=sums.unsettled,
+        lost_nan=sums.lost_nan,
+        noise=0.0 if levels is None else float(levels.max()),
     )
 
 
@@ -370,6 +379,7 @@ def _compare_chunk(
                 settled = unlike & (_kinds(_widen(truth.astype(reference.dtype))) == kinds_b)
         sums.unsettled += int(np.count_nonzero(unlike & ~settled))
         sums.misplaced += int(np.count_nonzero(settled))
+        sums.lost_nan += int(np.count_nonzero(settled & np.isnan(reference.astype(np.float64))))
         missed |= settled
     nonzero = both & (b != 0)
     if nonzero.any():

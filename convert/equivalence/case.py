@@ -1,0 +1,201 @@
+"""Checking one input set: source against package, with graph optimisations off and on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from transload.convert.capture import Array
+from transload.convert.equivalence.blame import Blame, find_blame, find_kernels_that_lose_nan
+from transload.convert.equivalence.inputs import InputSet
+from transload.convert.equivalence.sides import Refusal, RunError, Sides, ask_package, ask_source, same_bytes
+from transload.convert.equivalence.truth import Estimate, find_truth
+from transload.runtime.comparison import OutputComparison, compare_outputs, format_rows
+from transload.serialize.dtypes import FLOATS, dtype_from_numpy
+from transload.serialize.errors import MismatchError
+from transload.serialize.interface import Case
+
+Rows = tuple[OutputComparison, ...]
+
+NOISE_LIMIT = 0.05
+"""The share of the largest output above which the source's own noise makes a set useless as evidence."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What became of one input set.
+
+    Args:
+        case: The record for the proof.
+        feed: The inputs that the source took, or would not take.
+        source: The source's outputs; empty where it refused.
+        package: The package's outputs, optimised.
+        rows: The comparisons, of both runs of the package.
+    """
+
+    case: Case
+    feed: dict[str, Array] = field(repr=False)
+    source: dict[str, Array] = field(default_factory=dict, repr=False)
+    package: dict[str, Array] = field(default_factory=dict, repr=False)
+    rows: Rows = ()
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether the source has an answer with which the package's agrees."""
+        return self.case.result != "undefined"
+
+
+def check_inputs(sides: Sides, inputs: InputSet) -> Checked:
+    """Compare source and package on one input set.
+
+    The set is `equal` when the plain comparison passes. Only when it does not is the truth asked for, which costs
+    further runs: then it is `noise` when both runs of the package are as near the truth as the source. It is
+    `undefined`
+
+    1. when the source raises;
+    2. when NaN or infinities lie in other places only at elements where the source's own answer is not settled: where
+       float64, or inputs moved by one ULP, put something else there;
+    3. when it takes noise of more than 5 % of the largest output to call the two the same, which shows nothing;
+    4. when ONNX Runtime loses a NaN that the graph carries on (see `_excuse`).
+
+    Raises:
+        MismatchError: they differ; the report has a row for each output that does, and a line of blame.
+    """
+    feed, source = inputs.feed, ask_source(sides, inputs.feed)
+    if isinstance(source, Refusal) and inputs.gentle is not None:
+        feed, source = inputs.gentle, ask_source(sides, inputs.gentle)
+    if isinstance(source, Refusal):
+        return Checked(Case(inputs.name, "undefined", note=f"the source refuses: {source.reason}"), feed)
+    try:
+        plain = ask_package(sides, sides.plain, feed)
+        optimized = ask_package(sides, sides.optimized, feed)
+    except RunError as failure:
+        raise MismatchError(
+            f"ONNX Runtime fails on the input set {inputs.name!r}, for which the source has an answer: "
+            f"{failure.message}",
+            where=failure.node or f"component {sides.capture.component!r}",
+        ) from failure
+    rows, ways, excuse = _compare(sides, plain, optimized, source, None), "", ""
+    if not all(row.passed for row in rows):
+        _demand_repeatable(sides, inputs.name, feed, source)
+        estimate = find_truth(sides.capture, feed, source)
+        ways = ", ".join(estimate.ways) or "nothing"
+        rows = _compare(sides, plain, optimized, source, estimate)
+    if not all(row.passed for row in rows):
+        blame = find_blame(sides.capture.model, feed, source, plain, is_plain_right=_passed(rows[: len(rows) // 2]))
+        excuse = _excuse(sides, feed, rows, blame)
+        if not excuse:
+            raise _mismatch(sides, inputs.name, rows, blame)
+    return Checked(_make_case(inputs.name, source, rows, ways, excuse), feed, source, optimized, rows)
+
+
+def check_repetition(sides: Sides, checked: Checked, when: str) -> None:
+    """Call the package again with the same inputs: the outputs must have the same bytes.
+
+    Raises:
+        MismatchError: a call leaves something behind, or outputs are random.
+    """
+    for runner, label in ((sides.optimized, "on"), (sides.plain, "off")):
+        first = checked.package if runner is sides.optimized else ask_package(sides, runner, checked.feed)
+        again = ask_package(sides, runner, checked.feed)
+        changed = [name for name in first if not same_bytes(first[name], again[name])]
+        if changed:
+            raise MismatchError(
+                f"The package gives other outputs when called again with the same inputs ({when}, optimisations "
+                f"{label}): {', '.join(changed)}.",
+                where=f"component {sides.capture.component!r}, input set {checked.case.name!r}",
+                hint="The graph holds random operators or state. Put the source into inference mode before converting.",
+            )
+
+
+def _compare(
+    sides: Sides,
+    plain: Mapping[str, Array],
+    optimized: Mapping[str, Array],
+    source: Mapping[str, Array],
+    estimate: Estimate | None,
+) -> Rows:
+    """The rows of the run with optimisations off, then those of the other."""
+    truths = None if estimate is None else estimate.truths
+    return tuple(row for ours in (plain, optimized) for row in compare_outputs(ours, source, sides.tolerances, truths))
+
+
+def _passed(rows: Rows) -> bool:
+    return all(row.passed for row in rows)
+
+
+def _demand_repeatable(sides: Sides, name: str, feed: dict[str, Array], source: dict[str, Array]) -> None:
+    """Refuse a source that is random: measured as noise, that would excuse anything."""
+    again = ask_source(sides, feed)
+    if isinstance(again, Refusal) or not _passed(compare_outputs(again, source, sides.tolerances)):
+        raise MismatchError(
+            f"The source gives other outputs when it is called again with the same inputs (input set {name!r}).",
+            where=f"component {sides.capture.component!r}",
+            hint="Put the source into inference mode (no dropout, no random numbers) before converting.",
+        )
+
+
+def _excuse(sides: Sides, feed: dict[str, Array], rows: Rows, blame: Blame) -> str:
+    """Why a difference does not count, as a sentence for the proof; '' where it counts.
+
+    Some kernels of ONNX Runtime lose NaN: its GRU, LSTM and RNN clamp in their activations, ReduceMax and ReduceMin
+    compare, and fused activations may (measured with 1.31.1). No capture can mend that, and refusing every model with
+    such a kernel would serve nobody. So a difference is excused when nothing but NaN of the source is lost, or the
+    inputs themselves hold NaN or infinities, and the graph is known to be right: onnx.reference computes from it what
+    the source computes, or with optimisations off ONNX Runtime does. Where onnx.reference cannot tell, one of the
+    kernels named has to be in the graph, and nothing but NaN may be lost. A capture that turns NaN into something
+    else is wrong in onnx.reference too, and fails.
+    """
+    only_nan = all(row.passed or (row.missed and row.missed == row.lost_nan) for row in rows)
+    if not only_nan and all(_is_finite(array) for array in feed.values()):
+        return ""
+    kernels = find_kernels_that_lose_nan(sides.capture.model)
+    if blame.culprit in ("runtime", "optimisation") or (blame.culprit == "unknown" and kernels and only_nan):
+        which = ", ".join(kernels) or "its optimised kernels"
+        return f"ONNX Runtime loses NaN that the source carries on ({which}); the other elements agree"
+    return ""
+
+
+def _is_finite(array: Array) -> bool:
+    return dtype_from_numpy(array.dtype) not in FLOATS or bool(np.isfinite(np.asarray(array, np.float64)).all())
+
+
+def _make_case(name: str, source: Mapping[str, Array], rows: Rows, ways: str, excuse: str) -> Case:
+    result, note = "equal", excuse
+    if any(row.by_noise for row in rows):
+        result, note = "noise", f"measured against: {ways}"
+    unsettled = max((row.unsettled for row in rows), default=0)
+    if unsettled:
+        note = f"{unsettled} elements are NaN or infinite depending on rounding in the source itself; the others agree"
+    drowned = [row.name for row in rows if row.by_noise and row.noise > NOISE_LIMIT * _largest(source[row.name])]
+    if drowned:
+        note = f"the source's own rounding error is too large to show anything in {', '.join(dict.fromkeys(drowned))}"
+    if unsettled or drowned or excuse:
+        result = "undefined"
+    return Case(
+        name,
+        result,
+        max_abs_error=max((row.max_abs_error for row in rows), default=0.0),
+        max_rel_error=max((row.max_rel_error for row in rows), default=0.0),
+        note=note,
+    )
+
+
+def _largest(array: Array) -> float:
+    values = np.abs(np.asarray(array, np.float64))
+    return float(values[np.isfinite(values)].max(initial=0.0))
+
+
+def _mismatch(sides: Sides, name: str, rows: Rows, blame: Blame) -> MismatchError:
+    half = len(rows) // 2
+    failed_plain = tuple(row for row in rows[:half] if not row.passed)
+    failed_optimized = tuple(row for row in rows[half:] if not row.passed)
+    which = "off and on" if failed_plain and failed_optimized else "off" if failed_plain else "on"
+    return MismatchError(
+        f"Source and package differ on the input set {name!r} (graph optimisations {which}).",
+        report=(*format_rows(failed_plain or failed_optimized), f"blame: {blame.sentence}"),
+        where=f"component {sides.capture.component!r}",
+        hint="If an error of this size is acceptable, give --atol or --rtol; they are recorded in the package.",
+    )

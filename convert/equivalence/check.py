@@ -1,0 +1,152 @@
+"""The equivalence check of one component: the whole of what NUMERICS.md asks, before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from transload.convert.capture import Array, Capture
+from transload.convert.equivalence.case import Checked, check_inputs, check_repetition
+from transload.convert.equivalence.dimensions import find_variables
+from transload.convert.equivalence.dynamic_check import DynamicEvidence, check_dimensions
+from transload.convert.equivalence.inputs import InputSet, choose_inputs, plan_samplers
+from transload.convert.equivalence.sides import LoadModel, Sides, load_for_check, open_sides
+from transload.convert.options import ConvertOptions
+from transload.runtime.comparison import NOISE_FACTOR
+from transload.serialize import VectorSet
+from transload.serialize.errors import UsageError
+from transload.serialize.interface import Case, Proof, Tolerance
+
+VECTOR_LIMIT_BYTES = 4 << 20
+"""Vectors beyond the first are left out when all would be larger together."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the check found.
+
+    Args:
+        proof: Level, every input set tried, and sentences for the user.
+        vectors: Recorded inputs with the source's outputs.
+        dynamic: The dimensions that may be called dynamic, by name.
+        tolerances: Bounds with a noise term, by output name. Only where a vector is recorded on which the package is
+        as near the truth as the source but outside the plain bound: whoever replays it has no truth at hand.
+    """
+
+    proof: Proof
+    vectors: tuple[VectorSet, ...] = ()
+    dynamic: frozenset[str] = frozenset()
+    tolerances: dict[str, Tolerance] = field(default_factory=dict)
+
+
+def check_equivalence(
+    capture: Capture, package_path: Path, options: ConvertOptions, *, load_model: LoadModel = load_for_check
+) -> Evidence:
+    """Gather the evidence that a component of a package gives what its source gives.
+
+    `options.proof` says how much: `full` tries everything; `quick` the example, one seed and one other size; `none`
+    nothing, and every dimension counts as dynamic that is declared so.
+
+    Args:
+        capture: The source, and the graph after the passes.
+        package_path: The package that holds the graph.
+        options: Proof level, tolerances, seed, and which dimensions the user asked for.
+        load_model: How a component is loaded.
+
+    Raises:
+        MismatchError: source and package differ, or a dimension for which the user asked is frozen.
+        UsageError: the source takes none of the inputs that were tried.
+    """
+    variables = find_variables(capture, options)
+    if options.proof == "none":
+        return Evidence(Proof("none"), dynamic=frozenset(name for each in variables for name in each.names))
+    quick = options.proof == "quick"
+    sides = open_sides(capture, package_path, options, load_model)
+    example = _check_example(sides)
+    check_repetition(sides, example, "at once")
+    samplers = plan_samplers(capture)
+    sized = check_dimensions(sides, samplers, variables, options.seed, quick=quick)
+    candidates = [example, *_within_limit(sized.checked)]
+    cases = [example.case, *(item.case for item in sized.checked)]
+    for number, inputs in enumerate(choose_inputs(capture, samplers, options.seed)):
+        if quick and number:
+            break
+        item = check_inputs(sides, inputs)
+        cases.append(item.case)
+        candidates += _within_limit((item,))
+    check_repetition(sides, example, "after other input sets")
+    if len(cases) > 1 and all(case.result == "undefined" for case in cases[1:]):
+        raise UsageError(
+            "The source takes no other input set than the example, so nothing shows that they are the same model.",
+            where="; ".join(f"{case.name}: {case.note}" for case in cases[1:4]),
+            hint="Give an example from which others can be made with --example FILE.npz.",
+        )
+    chosen = _choose_vectors(candidates)
+    proof = Proof(options.proof, tuple(cases), _write_notes(cases, sized))
+    vectors = tuple(VectorSet(item.feed, item.source) for item in chosen)
+    return Evidence(proof, vectors, sized.dynamic, _widen_tolerances(sides, chosen))
+
+
+def _check_example(sides: Sides) -> Checked:
+    example = check_inputs(sides, InputSet("example", dict(sides.capture.example)))
+    if not example.source:
+        raise UsageError(
+            "The source refuses the example inputs.",
+            where=example.case.note,
+            hint="Give inputs that it takes with --example FILE.npz.",
+        )
+    return example
+
+
+def _within_limit(checked: tuple[Checked, ...]) -> list[Checked]:
+    """The sets that may become vectors; the outputs of others are not kept."""
+    return [item for item in checked if item.is_defined and _size_bytes(item) <= VECTOR_LIMIT_BYTES]
+
+
+def _size_bytes(item: Checked) -> int:
+    arrays: list[Array] = [*item.feed.values(), *item.source.values()]
+    return sum(array.nbytes for array in arrays)
+
+
+def _choose_vectors(candidates: list[Checked]) -> list[Checked]:
+    """The example and one other size; other sets where these agree only within noise, which a replay cannot judge."""
+    example = candidates[0]
+    equal = [item for item in candidates if item.case.result == "equal"]
+    first = example if example in equal or not equal else equal[0]
+    others = [item for item in equal if item is not first]
+    unlike = [item for item in others if _shapes(item) != _shapes(first)]
+    second = next(iter([*unlike, *others]), None)
+    if second is None or _size_bytes(first) + _size_bytes(second) > VECTOR_LIMIT_BYTES:
+        return [first]
+    return [first, second]
+
+
+def _shapes(item: Checked) -> list[tuple[int, ...]]:
+    return [array.shape for array in item.feed.values()]
+
+
+def _widen_tolerances(sides: Sides, chosen: list[Checked]) -> dict[str, Tolerance]:
+    wider: dict[str, Tolerance] = {}
+    for item in chosen:
+        for row in item.rows:
+            if row.by_noise:
+                bound = sides.tolerances[row.name]
+                noise = max(wider.get(row.name, bound).noise, NOISE_FACTOR * row.noise)
+                wider[row.name] = Tolerance(rtol=bound.rtol, atol=bound.atol, noise=noise)
+    return wider
+
+
+def _write_notes(cases: list[Case], sized: DynamicEvidence) -> tuple[str, ...]:
+    notes = list(sized.notes)
+    noisy = [case.name for case in cases if case.result == "noise"]
+    if noisy:
+        notes.append(
+            f"On {len(noisy)} of {len(cases)} input sets the package is outside the tolerance but as near the truth as "
+            f"the source is: {', '.join(noisy)}."
+        )
+    undefined = [case.name for case in cases if case.result == "undefined"]
+    if undefined:
+        notes.append(
+            f"On {len(undefined)} of {len(cases)} input sets the source has no defined answer: {', '.join(undefined)}."
+        )
+    return tuple(notes)

@@ -1,0 +1,137 @@
+"""Checking dimensions that may vary at sizes other than the example's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from transload.convert.equivalence.case import Checked, check_inputs
+from transload.convert.equivalence.dimensions import Variable, distinct_sizes, other_sizes, tied_sizes
+from transload.convert.equivalence.inputs import Sampler, choose_sized_inputs
+from transload.convert.equivalence.sides import Sides
+from transload.serialize.errors import MismatchError, UsageError
+
+SIZES_WANTED = 2
+
+
+@dataclass(frozen=True)
+class DynamicEvidence:
+    """Every set that was tried, the names of the dimensions shown to be dynamic, and sentences on the others."""
+
+    checked: tuple[Checked, ...]
+    dynamic: frozenset[str]
+    notes: tuple[str, ...]
+
+
+def check_dimensions(
+    sides: Sides, samplers: tuple[Sampler, ...], variables: tuple[Variable, ...], seed: int, *, quick: bool
+) -> DynamicEvidence:
+    """Try each dimension at two other sizes, then all at once at sizes of which no two are equal.
+
+    With `quick`, all at once; each alone only where the source refuses that or the package fails. A size that the
+    source refuses says nothing, and another is tried. Where it takes no other size of a dimension alone, dimensions of
+    the same size in the example change with it, since they may be one.
+
+    Raises:
+        MismatchError: a dimension for which the user asked is frozen in the graph.
+        UsageError: the source itself takes no other size of a dimension for which the user asked.
+    """
+    trial = _Trial(sides, samplers, seed)
+    together = distinct_sizes(variables)
+    if quick and variables and trial.attempt(variables, together, is_final=len(variables) == 1):
+        return trial.conclude(variables)
+    proven = []
+    for variable in variables:
+        agreed = _try_sizes(trial, variable, variables, 1 if quick else SIZES_WANTED)
+        if agreed:
+            proven.append(variable)
+        elif agreed == 0 and variable.asked:
+            raise _refused(variable, trial.checked)
+    if len(variables) > 1 and trial.attempt(proven, {each: together[each] for each in proven}) is False:
+        proven = []
+    return trial.conclude(proven)
+
+
+def _try_sizes(trial: _Trial, variable: Variable, variables: tuple[Variable, ...], wanted: int) -> int | None:
+    """At how many sizes of one dimension the package agrees, up to `wanted`; None when it differs at one."""
+    agreed = 0
+    for sizes in _alone_or_tied(variable, variables):
+        if agreed >= wanted:
+            break
+        outcome = trial.attempt([variable], sizes)
+        if outcome is False:
+            return None
+        agreed += bool(outcome)
+    return agreed
+
+
+@dataclass
+class _Trial:
+    """Tries sizes and keeps what was found."""
+
+    sides: Sides
+    samplers: tuple[Sampler, ...]
+    seed: int
+    checked: list[Checked] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def attempt(
+        self, changed: Sequence[Variable], sizes: Mapping[Variable, int], *, is_final: bool = True
+    ) -> bool | None:
+        """Whether the package agrees at these sizes; None where the source refuses them.
+
+        A difference is an error when the user asked for one of the dimensions and no closer look follows.
+        """
+        if not sizes:
+            return None
+        inputs = choose_sized_inputs(self.sides.capture, self.samplers, sizes, self.seed)
+        try:
+            found = check_inputs(self.sides, inputs)
+        except MismatchError as error:
+            asked = [variable for variable in changed if variable.asked]
+            if asked and is_final:
+                raise _frozen(asked, inputs.name, error) from error
+            if is_final:
+                self.notes.append(f"With {inputs.name} the package differs from the source: {_first_line(error)}")
+            return False
+        self.checked.append(found)
+        return True if found.source else None
+
+    def conclude(self, proven: Sequence[Variable]) -> DynamicEvidence:
+        """The evidence, once it is known which dimensions were shown to be dynamic."""
+        names = frozenset(name for variable in proven for name in variable.names)
+        return DynamicEvidence(tuple(self.checked), names, tuple(self.notes))
+
+
+def _alone_or_tied(variable: Variable, variables: tuple[Variable, ...]) -> Iterator[dict[Variable, int]]:
+    sizes = other_sizes(variable.size)
+    yield from ({variable: size} for size in sizes)
+    tied = [tied_sizes(variable, variables, size) for size in sizes]
+    yield from (changes for changes in tied if len(changes) > 1)
+
+
+def _first_line(error: MismatchError) -> str:
+    return " ".join((error.what.splitlines()[0], *error.report[:1]))
+
+
+def _frozen(asked: list[Variable], sizes: str, error: MismatchError) -> MismatchError:
+    names = ", ".join(repr(variable.label) for variable in asked)
+    word = "dimension" if len(asked) == 1 else "dimensions"
+    return MismatchError(
+        f"The {word} {names} cannot be dynamic: something in the graph is frozen at the example's size. "
+        f"With {sizes}: {error.what}",
+        report=error.report,
+        where=error.where,
+        hint="Give a number instead of a name for this dimension, or change the source where it turns a size into a "
+        "constant (int(), .item(), a Python loop over a size).",
+    )
+
+
+def _refused(variable: Variable, checked: list[Checked]) -> UsageError:
+    refusals = {item.case.note for item in checked if not item.source and variable.label in item.case.name}
+    return UsageError(
+        f"The dimension {variable.label!r} was asked for as dynamic, but the source takes no size that was tried "
+        f"other than {variable.size}.",
+        where="; ".join(sorted(refusals)[:3]),
+        hint=f"Write {variable.size} instead of {variable.label!r}.",
+    )

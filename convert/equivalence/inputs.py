@@ -1,0 +1,297 @@
+"""Choosing the input sets on which source and package are compared: never only the example that the capture used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from transload.convert.capture import Array, Capture
+from transload.convert.equivalence.dimensions import Variable, input_leaves
+from transload.convert.equivalence.integer_use import IntegerUse, Limit, find_integer_uses
+from transload.serialize.dtypes import FLOATS, INTEGERS, numpy_dtype
+from transload.serialize.interface import Tensor
+
+SEEDS = 3
+
+LARGE_EXPONENTS = (2.0, 4.0)
+SMALL_EXPONENTS = (-8.0, -3.0)
+"""Powers of ten of the magnitudes in the sets `large values` and `small values`; all fit float16."""
+
+NOT_FINITE = (np.nan, np.inf, -np.inf)
+
+Sizes = Mapping[str, int]
+"""The sizes of the dimensions by name, those of the example included."""
+
+
+@dataclass(frozen=True)
+class InputSet:
+    """One set of inputs.
+
+    Args:
+        name: What is special about it, as reports show it.
+        feed: Arrays by input tensor name.
+        gentle: The same with all integers of unknown use as in the example, for a source that refuses `feed`; None
+            where there are no such integers or their sizes differ.
+    """
+
+    name: str
+    feed: dict[str, Array]
+    gentle: dict[str, Array] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws values for one input.
+
+    Args:
+        tensor: The input.
+        example: Its value in the example.
+        role: `float`, `mask`, `bool`, `string`, or the kind of an integer's use.
+        limits: For indices.
+    """
+
+    tensor: Tensor
+    example: Array
+    role: str
+    limits: tuple[Limit, ...] = ()
+
+
+def plan_samplers(capture: Capture) -> tuple[Sampler, ...]:
+    """A sampler for each input, from its name, dtype and example and from what the graph does with it."""
+    uses = find_integer_uses(capture.model)
+    return tuple(_plan(tensor, capture.example[tensor.name], uses) for tensor in input_leaves(capture))
+
+
+def choose_inputs(capture: Capture, samplers: tuple[Sampler, ...], seed: int) -> Iterator[InputSet]:
+    """The sets at the example's sizes, without the example itself and without repetitions.
+
+    Three seeds; negatives; zeros; large and small magnitudes; integers at both edges; NaN and infinities. Values are
+    made from the example's own: floats are permuted, moved and scaled, integers drawn anew within what the graph allows
+    (see `IntegerUse`) or, where that is not known, within the example's range. Masks stay masks throughout.
+
+    Args:
+        capture: Whose inputs to choose.
+        samplers: What `plan_samplers` gave.
+        seed: Where the random numbers begin; the same seed gives the same sets.
+    """
+    seen = {_fingerprint(capture.example)}
+    sizes = _example_sizes(samplers)
+    for name, draw in _styles(seed):
+        rng = np.random.default_rng([seed, len(seen)])
+        feed = {sampler.tensor.name: draw(sampler, sampler.example.shape, sizes, rng) for sampler in samplers}
+        if _fingerprint(feed) not in seen:
+            seen.add(_fingerprint(feed))
+            yield InputSet(name, feed, _make_gentle(feed, samplers))
+
+
+def choose_sized_inputs(
+    capture: Capture, samplers: tuple[Sampler, ...], other: Mapping[Variable, int], seed: int
+) -> InputSet:
+    """A set in which some dimensions have another size than in the example."""
+    sizes = _example_sizes(samplers) | {name: size for variable, size in other.items() for name in variable.names}
+    rng = np.random.default_rng([seed, *sizes.values()])
+    feed = {}
+    for sampler in samplers:
+        shape = list(capture.example[sampler.tensor.name].shape)
+        for variable, size in other.items():
+            for place in variable.places:
+                if place.tensor == sampler.tensor.name:
+                    shape[place.axis] = size
+        feed[sampler.tensor.name] = _draw_seed(sampler, tuple(shape), sizes, rng, style=1)
+    name = ", ".join(f"{variable.label}={size}" for variable, size in other.items())
+    return InputSet(name, feed, _make_gentle(feed, samplers))
+
+
+Draw = Callable[[Sampler, tuple[int, ...], Sizes, np.random.Generator], Array]
+
+
+def _styles(seed: int) -> Iterator[tuple[str, Draw]]:
+    for style in range(SEEDS):
+        yield f"seed {seed + style + 1}", partial(_draw_seed, style=style)
+    yield "negatives", _draw_negatives
+    yield "zeros", _draw_zeros
+    yield "large values", partial(_draw_magnitudes, exponents=LARGE_EXPONENTS)
+    yield "small values", partial(_draw_magnitudes, exponents=SMALL_EXPONENTS)
+    yield "lowest integers", partial(_draw_edge, highest=False)
+    yield "highest integers", partial(_draw_edge, highest=True)
+    yield "not finite", _draw_not_finite
+
+
+def _plan(tensor: Tensor, example: Array, uses: Mapping[str, IntegerUse]) -> Sampler:
+    values = set(np.unique(example).tolist()) if tensor.dtype in INTEGERS | FLOATS and example.size else set()
+    if "mask" in tensor.name.lower() and (tensor.dtype == "bool" or (values and values <= {0, 1})):
+        return Sampler(tensor, example, "mask")
+    if tensor.dtype in FLOATS:
+        # A mask of another kind, such as 0 and minus infinity: only the example says what it may hold.
+        return Sampler(tensor, example, "levels" if "mask" in tensor.name.lower() else "float")
+    if tensor.dtype in INTEGERS:
+        use = uses.get(tensor.name, IntegerUse("unknown"))
+        return Sampler(tensor, example, use.kind, use.limits)
+    return Sampler(tensor, example, tensor.dtype)
+
+
+def _example_sizes(samplers: tuple[Sampler, ...]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for sampler in samplers:
+        for axis, dim in enumerate(sampler.tensor.shape or ()):
+            size = int(sampler.example.shape[axis])
+            sizes[dim if isinstance(dim, str) else f"{sampler.tensor.name}[{axis}]"] = size
+    return sizes
+
+
+def _make_gentle(feed: Mapping[str, Array], samplers: tuple[Sampler, ...]) -> dict[str, Array] | None:
+    held = {s.tensor.name: s.example for s in samplers if s.role == "unknown"}
+    if not held or any(feed[name].shape != example.shape for name, example in held.items()):
+        return None
+    return dict(feed) | held
+
+
+def _fingerprint(feed: Mapping[str, Array]) -> tuple[object, ...]:
+    return tuple(
+        (name, array.shape, tuple(array.ravel().tolist()) if array.dtype == object else array.tobytes())
+        for name, array in feed.items()
+    )
+
+
+def _draw_seed(
+    sampler: Sampler, shape: tuple[int, ...], sizes: Sizes, rng: np.random.Generator, style: int = 1
+) -> Array:
+    """Values much like the example's: 0 its own values in another order, 1 moved, 2 scaled."""
+    if sampler.role == "float":
+        return _to_dtype(_draw_floats(sampler, shape, rng, style), sampler)
+    return _draw_discrete(sampler, shape, sizes, rng)
+
+
+def _draw_floats(sampler: Sampler, shape: tuple[int, ...], rng: np.random.Generator, style: int) -> Array:
+    values = _finite_example(sampler)
+    if style == 0:
+        values = rng.permutation(np.resize(values, shape).ravel()).reshape(shape)
+        # Constant examples, zeros above all, have no other order.
+        return values if np.ptp(values) else values + rng.standard_normal(shape)
+    spread = float(values.std()) or float(abs(values).max()) or 1.0
+    values = rng.choice(values, shape)
+    if style == 1:
+        return values + 0.5 * spread * rng.standard_normal(shape)
+    return values * float(rng.uniform(0.25, 2.0)) + spread * rng.standard_normal(shape)
+
+
+def _finite_example(sampler: Sampler) -> Array:
+    values = np.asarray(sampler.example, np.float64).ravel()
+    values = values[np.isfinite(values)]
+    return values if values.size else np.zeros(1)
+
+
+def _draw_discrete(sampler: Sampler, shape: tuple[int, ...], sizes: Sizes, rng: np.random.Generator) -> Array:
+    """Masks, booleans, strings and integers."""
+    if sampler.role == "mask":
+        return _draw_mask(sampler, shape, rng)
+    if sampler.role in ("levels", "string"):
+        return rng.choice(sampler.example.ravel(), shape).astype(sampler.example.dtype).reshape(shape)
+    if sampler.role == "bool":
+        return rng.integers(0, 2, shape).astype(bool).reshape(shape)
+    low, high = _integer_range(sampler, sizes)
+    return np.asarray(rng.integers(low, high, shape, dtype=np.int64, endpoint=True)).astype(_dtype(sampler))
+
+
+def _draw_mask(sampler: Sampler, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Zeros and ones, at least one 1 in each row (the last axis)."""
+    mask = rng.random(shape) < 0.7
+    if mask.ndim and mask.size:
+        np.put_along_axis(mask, rng.integers(0, shape[-1], (*shape[:-1], 1)), True, axis=-1)
+    else:
+        mask = np.ones(shape, bool)
+    return mask.astype(_dtype(sampler))
+
+
+def _integer_range(sampler: Sampler, sizes: Sizes) -> tuple[int, int]:
+    """The lowest and highest value that an integer input takes in ordinary sets."""
+    example = np.asarray(sampler.example)
+    low, high = (int(example.min()), int(example.max())) if example.size else (0, 1)
+    edge = _dtype_range(sampler)
+    if sampler.role == "index":
+        lows, highs = [0], []
+        for limit in sampler.limits:
+            size = sizes.get(limit.size) if isinstance(limit.size, str) else limit.size
+            lows.append(limit.low)
+            highs.append(high if size is None else size - 1 - limit.offset)
+        low, high = max(lows), min(highs)
+    elif sampler.role == "calculation":
+        low, high = min(low, -100) if edge[0] else min(low, 0), max(high, 100)
+    elif low == high:
+        low, high = max(low - 1, min(low, 1)), high + 1
+    low, high = max(low, edge[0]), min(high, edge[1])
+    return low, max(low, high)
+
+
+def _dtype_range(sampler: Sampler) -> tuple[int, int]:
+    bits = int("".join(filter(str.isdigit, sampler.tensor.dtype)))
+    # Drawn as int64: the upper half of uint64 is left out.
+    if sampler.tensor.dtype.startswith("u"):
+        return 0, min((1 << bits) - 1, (1 << 63) - 1)
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
+def _draw_negatives(sampler: Sampler, shape: tuple[int, ...], sizes: Sizes, rng: np.random.Generator) -> Array:
+    if sampler.role == "float":
+        values = _draw_floats(sampler, shape, rng, 1)
+        return _to_dtype(-np.abs(values) - 0.01 * (np.abs(values).max(initial=0.0) or 1.0), sampler)
+    if sampler.role == "calculation" and _dtype_range(sampler)[0]:
+        low, _ = _integer_range(sampler, sizes)
+        return np.asarray(rng.integers(low, 0, shape, dtype=np.int64)).astype(_dtype(sampler))
+    return _draw_discrete(sampler, shape, sizes, rng)
+
+
+def _draw_zeros(sampler: Sampler, shape: tuple[int, ...], sizes: Sizes, rng: np.random.Generator) -> Array:
+    if sampler.role in ("float", "calculation"):
+        return np.zeros(shape, _dtype(sampler))
+    if sampler.role == "string":
+        return np.full(shape, "", object)
+    if sampler.role == "index":
+        return _draw_edge(sampler, shape, sizes, rng, highest=False)
+    return _draw_discrete(sampler, shape, sizes, rng)
+
+
+def _draw_magnitudes(
+    sampler: Sampler, shape: tuple[int, ...], sizes: Sizes, rng: np.random.Generator, exponents: tuple[float, float]
+) -> Array:
+    if sampler.role != "float":
+        return sampler.example
+    magnitudes = 10.0 ** rng.uniform(*exponents, shape)
+    return _to_dtype(np.where(rng.random(shape) < 0.5, -magnitudes, magnitudes), sampler)
+
+
+def _draw_edge(
+    sampler: Sampler, shape: tuple[int, ...], sizes: Sizes, rng: np.random.Generator, *, highest: bool
+) -> Array:
+    if sampler.role == "calculation":
+        return np.full(shape, _dtype_range(sampler)[highest], np.int64).astype(_dtype(sampler))
+    if sampler.role == "index":
+        return np.full(shape, _integer_range(sampler, sizes)[highest], _dtype(sampler))
+    if sampler.role == "unknown" and sampler.example.size:
+        return np.full(shape, sampler.example.max() if highest else sampler.example.min(), _dtype(sampler))
+    if sampler.role == "bool":
+        return np.full(shape, highest)
+    return sampler.example
+
+
+def _draw_not_finite(sampler: Sampler, shape: tuple[int, ...], sizes: Sizes, rng: np.random.Generator) -> Array:
+    """The example with one NaN and one infinity of each sign, far apart, so that not everything turns to NaN."""
+    if sampler.role != "float":
+        return sampler.example
+    values = np.array(sampler.example)
+    flat = values.reshape(-1)
+    for number, value in enumerate(NOT_FINITE[: flat.size]):
+        flat[(2 * number + 1) * flat.size // (2 * len(NOT_FINITE))] = value
+    return values
+
+
+def _to_dtype(values: Array, sampler: Sampler) -> Array:
+    # 0-d results of numpy's arithmetic are scalars.
+    return np.asarray(values).astype(_dtype(sampler))
+
+
+def _dtype(sampler: Sampler) -> np.dtype[np.generic]:
+    return numpy_dtype(sampler.tensor.dtype)

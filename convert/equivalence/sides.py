@@ -1,0 +1,157 @@
+"""The two sides of the check, source and package, and what each gives for an input set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnx_ir as ir
+
+from transload.convert.capture import Array, Capture, Feed
+from transload.convert.options import ConvertOptions
+from transload.convert.passes.metadata import SOURCE_KEY
+from transload.runtime import load
+from transload.runtime.comparison import DEFAULT_TOLERANCES, EXACT
+from transload.serialize.errors import ExecutionError, MismatchError, UsageError
+from transload.serialize.interface import Tolerance, leaves
+
+
+class Runner(Protocol):
+    """What the check needs of a loaded package."""
+
+    def run(self, output_names: Sequence[str] | None, feed: Feed, /) -> list[Array]:
+        """Outputs by name, in the order asked for."""
+
+
+LoadModel = Callable[[Path, str, bool], Runner]
+"""Loads a component of a package, with graph optimisations or without."""
+
+
+def load_for_check(path: Path, component: str, optimize: bool) -> Runner:
+    """The package's own loader, on the CPU with one thread, which is what NUMERICS gates with."""
+    return load(path, component, device="cpu", threads=1, optimize=optimize)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Source and package, ready to run.
+
+    Args:
+        capture: The source's side.
+        plain: The package with graph optimisations off.
+        optimized: The package with graph optimisations on.
+        outputs: The names of the outputs, in the order of the source's tree.
+        tolerances: By output name; only floats have one.
+    """
+
+    capture: Capture
+    plain: Runner
+    optimized: Runner
+    outputs: tuple[str, ...]
+    tolerances: dict[str, Tolerance]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why the source gave no outputs."""
+
+    reason: str
+
+
+class RunError(Exception):
+    """ONNX Runtime failed where the source has an answer; `node` is the ONNX node, as far as the message tells."""
+
+    def __init__(self, message: str, node: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.node = node
+
+
+def open_sides(capture: Capture, path: Path, options: ConvertOptions, load_model: LoadModel) -> Sides:
+    """Load the package twice and check that its outputs are the source's by name and order.
+
+    Raises:
+        MismatchError: an output is missing, there is one too many, or they come in another order.
+        ExecutionError, UnsupportedError: ONNX Runtime refuses the model.
+    """
+    tensors = {leaf.name: leaf for leaf in leaves(capture.outputs)}
+    graph = [str(value.name) for value in capture.model.graph.outputs]
+    if graph != list(tensors):
+        raise MismatchError(
+            f"The graph's outputs {graph} are not the source's {list(tensors)}.",
+            where=f"component {capture.component!r}",
+            hint="This is a fault in the capture; please report it.",
+        )
+    tolerances = {}
+    for name, tensor in tensors.items():
+        standard = DEFAULT_TOLERANCES.get(tensor.dtype, EXACT)
+        tolerances[name] = Tolerance(
+            rtol=standard.rtol if options.rtol is None else options.rtol,
+            atol=standard.atol if options.atol is None else options.atol,
+        )
+    return Sides(
+        capture,
+        load_model(path, capture.component, False),
+        load_model(path, capture.component, True),
+        tuple(tensors),
+        tolerances,
+    )
+
+
+def ask_source(sides: Sides, feed: Feed) -> dict[str, Array] | Refusal:
+    """The source's outputs, in the order of its tree, or why there are none."""
+    try:
+        outputs = sides.capture.reference.run(feed)
+    except Exception as error:
+        # Frameworks raise anything for inputs they do not take; what counts is that the source gives no answer.
+        lines = str(error).strip().splitlines()
+        return Refusal(f"{type(error).__name__}: {lines[0] if lines else '(no message)'}")
+    order = [
+        *(name for name in sides.outputs if name in outputs),
+        *(name for name in outputs if name not in sides.outputs),
+    ]
+    return {name: np.asarray(outputs[name]) for name in order}
+
+
+def ask_package(sides: Sides, runner: Runner, feed: Feed) -> dict[str, Array]:
+    """The package's outputs, in the order of the source's tree.
+
+    Raises:
+        RunError: there are none.
+        MismatchError: the feed was changed by the call.
+    """
+    before = {name: array.copy() for name, array in feed.items()}
+    try:
+        outputs = runner.run(sides.outputs, feed)
+    except (ExecutionError, UsageError) as error:
+        raise RunError(error.what, find_node(sides.capture.model, error.what)) from error
+    for name, array in before.items():
+        if not same_bytes(array, feed[name]):
+            raise MismatchError(
+                f"ONNX Runtime changed the input {name!r} while it ran.", where=f"component {sides.capture.component!r}"
+            )
+    return dict(zip(sides.outputs, outputs, strict=True))
+
+
+def same_bytes(a: Array, b: Array) -> bool:
+    """Whether two arrays have the same dtype, shape and content, NaN and signs of zero included."""
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    return bool(np.array_equal(a, b)) if a.dtype == object else a.tobytes() == b.tobytes()
+
+
+_NODE = re.compile(r"running (?P<op>\S+) node\. Name:'(?P<name>[^']*)'")
+
+
+def find_node(model: ir.Model, message: str) -> str:
+    """The node that ONNX Runtime names in an error message, with its source line; '' where it names none."""
+    match = _NODE.search(message)
+    if match is None:
+        return ""
+    found = next((node for node in model.graph.all_nodes() if node.name == match["name"]), None)
+    line = "" if found is None else found.metadata_props.get(SOURCE_KEY, "")
+    return f"ONNX node {match['name']!r} ({match['op']})" + (f", from {line}" if line else "")
