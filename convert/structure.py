@@ -70,6 +70,21 @@ def map_leaves(value: Any, replace: Callable[[str, Any], Any], path: str) -> Any
     return type(value)(*items.values()) if hasattr(value, "_fields") else type(value)(items.values())
 
 
+def map_tensors(tree: Node, replace: Callable[[Tensor], Tensor]) -> Node:
+    """The same tree with other leaves."""
+    match tree:
+        case Tensor():
+            return replace(tree)
+        case List(items=items):
+            return List(tuple(map_tensors(item, replace) for item in items))
+        case Tuple(items=items, fields=fields, name=name):
+            return Tuple(tuple(map_tensors(item, replace) for item in items), fields, name)
+        case Dict(items=mapping):
+            return Dict({key: map_tensors(item, replace) for key, item in mapping.items()})
+        case _:
+            return tree
+
+
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Values named by paths, put into dicts, or into lists where the keys at one level are 0, 1, 2, …
 

@@ -1,1 +1,1 @@
-""""""
+"""Capturing PyTorch sources: TorchScript files, modules and exported programs."""

@@ -1,0 +1,105 @@
+"""The steps that every torch front end shares: the example before the export, names and trees after it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import onnx_ir as ir
+import torch
+
+from transload.convert.capture import Array, Capture
+from transload.convert.options import ConvertOptions
+from transload.convert.source import Source
+from transload.convert.torch.arguments import Arguments
+from transload.convert.torch.dimensions import Dimensions, declared_dimensions, widened_example
+from transload.convert.torch.graph import (
+    name_declared_dimensions,
+    name_inputs_and_outputs,
+    name_other_dimensions,
+    with_graph_shapes,
+)
+from transload.convert.torch.reference import TorchReference
+from transload.convert.torch.tensors import to_numpy, to_torch
+from transload.serialize.errors import TransloadError, UsageError
+from transload.serialize.interface import Node, SourceRecord, leaves
+
+
+def prepare_example(arguments: Arguments, options: ConvertOptions) -> tuple[Arguments, dict[str, Array], Dimensions]:
+    """The arguments and their tensors as an example to capture with, and the dimensions that the user declared.
+
+    Raises:
+        UsageError: there is no tensor among the arguments, or a description fits none of them.
+    """
+    example = {name: to_numpy(tensor) for name, tensor in arguments.tensors().items()}
+    if not example:
+        raise UsageError("There is no tensor among the inputs.", hint="Describe tensors with --input NAME:DTYPE[DIMS].")
+    dimensions = declared_dimensions(options.inputs, example)
+    example = widened_example(example, dimensions)
+    return arguments.replaced({name: to_torch(array) for name, array in example.items()}), example, dimensions
+
+
+def run_example(reference: TorchReference, example: dict[str, Array]) -> Node:
+    """The tree of what the source returns for the example.
+
+    Raises:
+        UsageError: the source fails on it.
+        UnsupportedError: the source keeps state, or returns what no interface can hold.
+    """
+    try:
+        return reference.observe(example)
+    except TransloadError:
+        raise
+    # The source's own code runs here; whatever it raises says that the example does not suit it.
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        raise UsageError(
+            f"The source fails on the example inputs: {type(error).__name__}: {lines[-1].strip()}",
+            where=", ".join(f"{name}: {array.dtype}{list(array.shape)}" for name, array in example.items()),
+            hint="Give inputs that it takes: --example FILE.npz, or other sizes in --input.",
+        ) from error
+
+
+def output_names(outputs: Node) -> tuple[str, ...]:
+    """The names of the tensors in a tree, in order."""
+    return tuple(leaf.name for leaf in leaves(outputs))
+
+
+def assemble(
+    source: Source,
+    model: ir.Model,
+    arguments: Arguments,
+    outputs: Node,
+    reference: TorchReference,
+    *,
+    example: dict[str, Array],
+    dimensions: Dimensions,
+    notes: Iterable[str] = (),
+    resources: tuple[object, ...] = (),
+) -> Capture:
+    """The capture, once the graph has its inputs and outputs in the order of the trees. Renames in `model`.
+
+    Raises:
+        UnsupportedError: a dimension declared dynamic is fixed in the graph.
+    """
+    name_inputs_and_outputs(model, tuple(example), output_names(outputs))
+    dimension_notes = name_declared_dimensions(model, dimensions)
+    name_other_dimensions(model)
+    return Capture(
+        component="forward",
+        model=model,
+        inputs={name: with_graph_shapes(tree, model.graph.inputs) for name, tree in arguments.trees().items()},
+        outputs=with_graph_shapes(outputs, model.graph.outputs),
+        reference=reference,
+        example=example,
+        source=SourceRecord(source.kind.value, "torch", torch.__version__, _sha256(source)),
+        notes=(*notes, *dimension_notes),
+        resources=resources,
+    )
+
+
+def _sha256(source: Source) -> str:
+    if source.path is None:
+        return ""
+    with source.path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,97 @@
+"""Dynamic dimensions: which the user declared, and examples at other sizes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from transload.convert.capture import Array
+from transload.convert.options import InputSpec
+from transload.serialize.dtypes import dtype_from_numpy
+from transload.serialize.errors import UsageError
+
+Dimensions = Mapping[str, Mapping[int, str]]
+"""Names of the dynamic dimensions: leaf name -> axis -> name. Equal names are equal sizes."""
+
+_SMALLEST = 2
+"""torch.export takes sizes 0 and 1 in an example for constants."""
+
+
+def declared_dimensions(specs: tuple[InputSpec, ...], example: Mapping[str, Array]) -> Dimensions:
+    """The dimensions that the descriptions name, checked against an example.
+
+    Raises:
+        UsageError: a description fits no input, or its dtype, rank or sizes are not the example's.
+    """
+    dimensions: dict[str, dict[int, str]] = {}
+    sizes: dict[str, tuple[int, str]] = {}
+    for spec in specs:
+        if spec.name not in example:
+            raise UsageError(
+                f"There is no input {spec.name!r}.", hint=f"The inputs are: {', '.join(example) or 'none'}."
+            )
+        array = example[spec.name]
+        found = dtype_from_numpy(array.dtype)
+        if spec.dtype != found:
+            raise UsageError(f"Input {spec.name!r} is described as {spec.dtype}, but the example has {found}.")
+        if spec.shape is None:
+            continue
+        if len(spec.shape) != array.ndim:
+            raise UsageError(
+                f"Input {spec.name!r} is described with {len(spec.shape)} dimensions, but the example has shape "
+                f"{list(array.shape)}."
+            )
+        for axis, (dim, size) in enumerate(zip(spec.shape, array.shape, strict=True)):
+            if isinstance(dim, int):
+                if dim != size:
+                    raise UsageError(
+                        f"Input {spec.name!r} is described with {dim} on axis {axis}; the example has {size}."
+                    )
+                continue
+            dimensions.setdefault(spec.name, {})[axis] = dim
+            first, where = sizes.setdefault(dim, (size, f"{spec.name!r} axis {axis}"))
+            if first != size:
+                raise UsageError(
+                    f"The example has {dim!r} at {first} in {where} but at {size} in {spec.name!r} axis {axis}."
+                )
+    return dimensions
+
+
+def widened_example(example: Mapping[str, Array], dimensions: Dimensions) -> dict[str, Array]:
+    """The example with its values repeated along dynamic dimensions that are too small to be captured as dynamic."""
+    sizes = dimension_sizes(example, dimensions)
+    return _resize(example, dimensions, {name: max(size, _SMALLEST) for name, size in sizes.items()})
+
+
+def example_at_other_sizes(
+    example: Mapping[str, Array], dimensions: Dimensions
+) -> tuple[dict[str, Array], dict[str, int]]:
+    """The example with its values repeated or cut to other sizes, and these sizes by name. No two are equal."""
+    former = dimension_sizes(example, dimensions)
+    sizes: dict[str, int] = {}
+    for name, size in former.items():
+        size += 1
+        while size in (*former.values(), *sizes.values()):
+            size += 1
+        sizes[name] = size
+    return _resize(example, dimensions, sizes), sizes
+
+
+def dimension_sizes(example: Mapping[str, Array], dimensions: Dimensions) -> dict[str, int]:
+    """The sizes that the dynamic dimensions have in an example."""
+    return {dim: example[name].shape[axis] for name, axes in dimensions.items() for axis, dim in axes.items()}
+
+
+def _resize(example: Mapping[str, Array], dimensions: Dimensions, sizes: Mapping[str, int]) -> dict[str, Array]:
+    resized = dict(example)
+    for name, axes in dimensions.items():
+        for axis, dim in axes.items():
+            array = resized[name]
+            if array.shape[axis] == 0:
+                shape = (*array.shape[:axis], sizes[dim], *array.shape[axis + 1 :])
+                resized[name] = np.zeros(shape, array.dtype)
+            elif array.shape[axis] != sizes[dim]:
+                # Repeating values keeps indices inside the tables that they index.
+                resized[name] = array.take(np.arange(sizes[dim]) % array.shape[axis], axis)
+    return resized

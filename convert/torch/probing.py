@@ -1,0 +1,57 @@
+"""Running a source at other sizes before it is captured: does what it returns keep its structure, which axes move?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from transload.convert.capture import Array
+from transload.convert.structure import map_tensors
+from transload.convert.torch.dimensions import Dimensions, dimension_sizes, example_at_other_sizes
+from transload.convert.torch.reference import TorchReference
+from transload.serialize.errors import UnsupportedError
+from transload.serialize.interface import Node, Tensor, leaves
+
+MovingAxes = Mapping[str, Mapping[int, str | None]]
+"""Output name -> axis -> the dynamic dimension that it equals, or None where it is none of them."""
+
+
+def probe_other_sizes(
+    reference: TorchReference, outputs: Node, example: Mapping[str, Array], dimensions: Dimensions
+) -> MovingAxes:
+    """The axes of the outputs whose size follows the inputs' dynamic dimensions.
+
+    Empty where nothing is dynamic, or where the source refuses the other sizes.
+
+    Args:
+        outputs: What the source returns for `example`.
+
+    Raises:
+        UnsupportedError: the source returns another number of tensors, or other constants, at other sizes.
+    """
+    if not dimensions:
+        return {}
+    other, sizes = example_at_other_sizes(example, dimensions)
+    try:
+        there = reference.observe(other)
+    except UnsupportedError:
+        raise
+    # A source refuses sizes in any way that Python code can fail. Which it takes, the equivalence check finds out.
+    except Exception:
+        return {}
+    if _without_shapes(there) != _without_shapes(outputs):
+        raise UnsupportedError(
+            "What the source returns depends on its inputs' sizes: the number of tensors, or a Python number.",
+            hint="Return tensors only, or give those sizes as numbers in --input.",
+        )
+    former = dimension_sizes(example, dimensions)
+    moving: dict[str, dict[int, str | None]] = {}
+    for ours, theirs in zip(leaves(outputs), leaves(there), strict=True):
+        for axis, pair in enumerate(zip(ours.shape or (), theirs.shape or (), strict=False)):
+            if pair[0] != pair[1]:
+                same = [dim for dim, size in sizes.items() if (former[dim], size) == pair]
+                moving.setdefault(ours.name, {})[axis] = same[0] if same else None
+    return moving
+
+
+def _without_shapes(tree: Node) -> Node:
+    return map_tensors(tree, lambda tensor: Tensor(tensor.name, tensor.dtype, None))

@@ -1,0 +1,132 @@
+"""A torch source as the other side of the equivalence check: flat numpy arrays in and out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from transload.convert.capture import Array, Feed
+from transload.convert.structure import build_output_tree
+from transload.convert.torch.arguments import Arguments
+from transload.convert.torch.tensors import describe_tensor, to_numpy, to_torch
+from transload.serialize.errors import UnsupportedError
+from transload.serialize.interface import Node, Tensor
+
+
+class TorchReference:
+    """Runs a module on flat feeds.
+
+    Args:
+        module: The source.
+        arguments: Templates of its arguments.
+        make_float64: Gives a private copy of the source with its weights in float64; may raise.
+        set_eval: Whether the module must be put in eval mode for each run, and back afterwards.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        arguments: Arguments,
+        make_float64: Callable[[], torch.nn.Module],
+        *,
+        set_eval: bool = False,
+    ) -> None:
+        self._module = module
+        self._arguments = arguments
+        self._make_float64 = make_float64
+        self._set_eval = set_eval
+        self._inputs = tuple(arguments.tensors())
+        self._float64: torch.nn.Module | None = None
+
+    def run(self, feed: Feed) -> dict[str, Array]:
+        """The source's outputs, as `Reference.run` says."""
+        tensors = {name: to_torch(array) for name, array in feed.items()}
+        return {name: to_numpy(tensor) for name, tensor in self._call(self._module, tensors)[1].items()}
+
+    def run_float64(self, feed: Feed) -> dict[str, Array] | None:
+        """The source's outputs computed in float64, as `Reference.run_float64` says."""
+        default = torch.get_default_dtype()
+        # A source may refuse float64 in any way that Python code can fail; each means the same here.
+        try:
+            if self._float64 is None:
+                self._float64 = self._make_float64()
+            tensors = {name: to_torch(array) for name, array in feed.items()}
+            wide = {name: value.double() if value.is_floating_point() else value for name, value in tensors.items()}
+            # Tensors that forward makes without naming a dtype shall be float64 too.
+            torch.set_default_dtype(torch.float64)
+            return {name: to_numpy(tensor) for name, tensor in self._call(self._float64, wide)[1].items()}
+        except Exception:
+            return None
+        finally:
+            torch.set_default_dtype(default)
+
+    def observe(self, feed: Feed) -> Node:
+        """The tree of what the source returns for `feed`.
+
+        Raises:
+            UnsupportedError: the source changes its own buffers, or returns what no interface can hold.
+        """
+        before = {name: (buffer, buffer.clone()) for name, buffer in self._module.named_buffers()}
+        tree, found = self._call(self._module, {name: to_torch(array) for name, array in feed.items()})
+        if changed := _restore_buffers(self._module, before):
+            raise UnsupportedError(
+                f"The module changes its own buffers in forward: {', '.join(changed)}.",
+                hint="A package holds no state yet. Pass the state in and out as tensors.",
+            )
+        if not found:
+            raise UnsupportedError("The source returns no tensor.")
+        return tree
+
+    def _call(
+        self, module: torch.nn.Module, tensors: Mapping[str, torch.Tensor]
+    ) -> tuple[Node, dict[str, torch.Tensor]]:
+        args, kwargs = self._arguments.fill(tensors)
+        with torch.no_grad(), evaluating(module) if self._set_eval else contextlib.nullcontext():
+            value = module(*args, **kwargs)
+        return flatten_outputs(value, self._inputs)
+
+
+def flatten_outputs(value: Any, inputs: tuple[str, ...]) -> tuple[Node, dict[str, torch.Tensor]]:
+    """The tree of a returned value and its tensors by leaf name.
+
+    Raises:
+        UnsupportedError: there is something in it that no interface can hold.
+    """
+    found: dict[str, torch.Tensor] = {}
+
+    def leaf(name: str, item: Any) -> Tensor | None:
+        tensor = describe_tensor(name, item)
+        if tensor is not None:
+            found[name] = item
+        return tensor
+
+    return build_output_tree(value, leaf, inputs), found
+
+
+def _restore_buffers(module: torch.nn.Module, before: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> list[str]:
+    """Put the former buffers with their former values back; gives the names of those that had changed."""
+    changed = []
+    for name, buffer in module.named_buffers():
+        former, copy = before.get(name, (buffer, buffer))
+        if buffer is not former or not torch.equal(buffer.nan_to_num(), copy.nan_to_num()):
+            changed.append(name)
+            with torch.no_grad():
+                former.copy_(copy)
+            owner, _, attribute = name.rpartition(".")
+            setattr(module.get_submodule(owner), attribute, former)
+    return changed
+
+
+@contextlib.contextmanager
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Eval mode inside; each submodule's own mode again afterwards."""
+    modes = [(child, child.training) for child in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for child, mode in modes:
+            child.training = mode
