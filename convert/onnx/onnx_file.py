@@ -24,6 +24,7 @@ from transload.convert.onnx.external_files import check_external_files
 from transload.convert.options import DEFAULT_OPSET, ConvertOptions
 from transload.convert.passes.ir_version import IR_VERSION
 from transload.convert.source import Source
+from transload.convert.source_digest import digest_files, digest_source
 from transload.serialize.dtypes import dtype_from_onnx
 from transload.serialize.errors import SourceError, UnsupportedError, UnsupportedOperation, UsageError
 from transload.serialize.interface import Dict, SourceRecord, Tensor
@@ -61,7 +62,7 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     assert source.path is not None
     path = source.path.resolve()
     proto = _read_proto(path)
-    check_external_files(proto, path.parent)
+    data = check_external_files(proto, path.parent)
     _check_model(path)
     _check_opset(proto, options.opset)
     model = _to_ir(proto, path)
@@ -70,6 +71,7 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     declared, renames = merge_specs(tuple(_tensor(value) for value in _own_inputs(model)), options.inputs)
     example, inputs = _find_example(reference, declared, options)
     _write_shapes(model, inputs, renames)
+    digest = digest_files(path.parent, (path, *data)) if data else digest_source(path)
     return [
         Capture(
             component=COMPONENT,
@@ -78,7 +80,7 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
             outputs=Dict({value.name or "": _tensor(value) for value in model.graph.outputs}),
             reference=reference,
             example=example,
-            source=SourceRecord(source.kind.value, "onnxruntime", ort.__version__),
+            source=SourceRecord(source.kind.value, "onnxruntime", ort.__version__, digest),
         )
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -56,6 +57,14 @@ def test_external_data_stays_in_its_file(tmp_path: Path) -> None:
     assert isinstance(weight, ir.ExternalTensor)
     assert Path(weight.path) == tmp_path / "m.data"
     np.testing.assert_array_equal(weight.numpy(), onnx.numpy_helper.to_array(linear().graph.initializer[0]))
+
+
+def test_digest_covers_the_external_data(tmp_path: Path) -> None:
+    path = save(linear(), tmp_path / "m.onnx", external=True)
+    lines = "".join(
+        f"{hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()}  {name}\n" for name in ("m.data", "m.onnx")
+    )
+    assert capture_file(path).source.sha256 == hashlib.sha256(lines.encode()).hexdigest()
 
 
 def test_relative_path_finds_its_external_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
