@@ -1,0 +1,39 @@
+"""The one place that imports TensorFlow, so that its settings are made before and its noise stays inside."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+# Read once, when the libraries load. Level 3 leaves out all but fatal messages of TensorFlow's C++ code.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Send what C++ code writes straight to file descriptors 1 and 2 nowhere, unless the block fails."""
+    with tempfile.TemporaryFile() as sink, contextlib.ExitStack() as stack:
+        for descriptor in (1, 2):
+            saved = os.dup(descriptor)
+            stack.callback(os.close, saved)
+            stack.callback(os.dup2, saved, descriptor)
+            os.dup2(sink.fileno(), descriptor)
+        yield
+
+
+with silence():
+    import tensorflow as tf
+
+VERSION: str = tf.__version__
+
+
+def dtype_name(dtype: Any) -> str:
+    """Our name of a `tf.DType`."""
+    return "string" if dtype == tf.string else str(dtype.name)
+
+
+__all__ = ["VERSION", "dtype_name", "silence", "tf"]

@@ -1,0 +1,129 @@
+"""Frozen GraphDef files, binary (`.pb`) or text (`.pbtxt`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+
+from transload.convert.capture import Capture
+from transload.convert.options import ConvertOptions, InputSpec
+from transload.convert.source import Source
+from transload.convert.structure import build_output_tree
+from transload.convert.tensorflow.framework import tf
+from transload.convert.tensorflow.function import (
+    NamedFunction,
+    capture_function,
+    check_specs,
+    name_dimensions,
+    output_leaf,
+)
+from transload.convert.tensorflow.trust import check_graph_trust
+from transload.serialize.errors import SourceError, UsageError
+
+COMPONENT = "graph"
+_NO_OUTPUTS = frozenset({"Placeholder", "PlaceholderWithDefault", "NoOp", "Assert", "Const"})
+_VARIABLES = frozenset({"VariableV2", "VarHandleOp", "Variable"})
+
+
+def capture(source: Source, options: ConvertOptions) -> list[Capture]:
+    """Capture the whole graph: placeholders are the inputs; the outputs are those asked for, else the graph's sinks.
+
+    Raises:
+        SourceError: the file is damaged, or its graph could touch files or run Python.
+        UsageError: the graph is not frozen, has no inputs or outputs, or lacks an output that was asked for.
+        UnsupportedError: operations that cannot be converted.
+    """
+    assert source.path is not None
+    graph_def = read_graph_def(source.path)
+    if not options.trust_source:
+        check_graph_trust(graph_def, source.path)
+    if variables := [node.name for node in graph_def.node if node.op in _VARIABLES]:
+        raise UsageError(
+            f"The graph is not frozen: its weights are in variables, not in the file ({variables[0]!r}, …).",
+            hint="Freeze it, or convert the SavedModel that it belongs to.",
+        )
+    placeholders = [node.name for node in graph_def.node if node.op == "Placeholder"]
+    given = check_specs(options, placeholders)
+    _fill_in_ranks(graph_def, given)
+    outputs = list(options.outputs) or _sinks(graph_def)
+    if not placeholders or not outputs:
+        raise UsageError("The graph has no placeholder, or no output.", hint="Name outputs with --outputs NODE:0.")
+    function = _import_function(graph_def, placeholders, outputs)
+    inputs = {
+        tensor.name: name_dimensions(name, tensor.shape, tensor.dtype, given.get(name))
+        for name, tensor in zip(placeholders, function.inputs, strict=True)
+    }
+    named = NamedFunction(
+        COMPONENT,
+        function,
+        inputs,
+        {leaf.name: leaf for leaf in inputs.values()},
+        build_output_tree(
+            {_short(tensor.name): tensor for tensor in function.outputs}, output_leaf, taken=placeholders
+        ),
+        [tensor.name for tensor in function.outputs],
+        graph_def,
+    )
+    return [capture_function(named, options, source.kind.value)]
+
+
+def read_graph_def(path: Path) -> Any:
+    """Parse a GraphDef file of either form.
+
+    Raises:
+        SourceError: it cannot be parsed.
+    """
+    graph_def = tf.compat.v1.GraphDef()
+    data = path.read_bytes()
+    try:
+        graph_def.ParseFromString(data)
+    except DecodeError:
+        try:
+            text_format.Parse(data.decode(), graph_def)
+        except (text_format.ParseError, UnicodeDecodeError) as error:
+            raise SourceError(f"{path.name} is not a readable GraphDef: {error}") from error
+    return graph_def
+
+
+def _fill_in_ranks(graph_def: Any, specs: Mapping[str, InputSpec]) -> None:
+    """Give placeholders of unknown rank the shape that the user described, which TensorFlow then carries on."""
+    for node in graph_def.node:
+        shape = specs[node.name].shape if node.op == "Placeholder" and node.name in specs else None
+        if shape is not None and tf.TensorShape(node.attr["shape"].shape).rank is None:
+            known = tf.TensorShape([dim if isinstance(dim, int) else None for dim in shape])
+            node.attr["shape"].shape.CopyFrom(known.as_proto())
+
+
+def _sinks(graph_def: Any) -> list[str]:
+    """The first output of every node that no other node uses."""
+    used = {name.lstrip("^").split(":")[0] for node in graph_def.node for name in node.input}
+    return [f"{node.name}:0" for node in graph_def.node if node.name not in used and node.op not in _NO_OUTPUTS]
+
+
+def _import_function(graph_def: Any, placeholders: list[str], outputs: list[str]) -> Any:
+    """The graph as a ConcreteFunction from placeholders to outputs.
+
+    Raises:
+        UsageError: an output is not in the graph.
+        SourceError: TensorFlow does not take the graph.
+    """
+    try:
+        wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), [])
+    except ValueError as error:
+        raise SourceError(f"TensorFlow does not take the graph: {error}") from error
+    names = [name if ":" in name else f"{name}:0" for name in outputs]
+    try:
+        fetches = [wrapped.graph.as_graph_element(name) for name in names]
+    except (KeyError, ValueError) as error:
+        raise UsageError(
+            f"The graph lacks an output: {error}", hint=f"Sinks of the graph: {', '.join(_sinks(graph_def))}."
+        ) from error
+    return wrapped.prune([f"{name}:0" for name in placeholders], fetches)
+
+
+def _short(name: str) -> str:
+    return name.removesuffix(":0")

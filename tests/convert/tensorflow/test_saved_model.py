@@ -1,0 +1,196 @@
+"""SavedModels: signatures under their own names, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from tensorflow_models import TwoSignatures, run_capture
+
+from transload.convert.options import ConvertOptions, InputSpec
+from transload.convert.source import Source, SourceKind
+from transload.convert.tensorflow.framework import tf
+from transload.convert.tensorflow.saved_model import capture
+from transload.serialize.errors import SourceError, UnsupportedError, UsageError
+from transload.serialize.interface import Dict, Tensor
+
+
+def saved(path: Path) -> Source:
+    return Source(SourceKind.SAVED_MODEL, path)
+
+
+def save(path: Path, function: Any, *specs: Any) -> Path:
+    module = tf.Module()
+    module.serve = tf.function(function, input_signature=list(specs))
+    tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
+    return path
+
+
+FLOATS = tf.TensorSpec([None, 4], tf.float32, name="x")
+
+
+def test_inputs_and_outputs_have_the_signature_s_names(saved_model: Path) -> None:
+    (found,) = capture(saved(saved_model), ConvertOptions())
+    assert found.component == "serving_default"
+    assert found.inputs == {
+        "scale": Tensor("scale", "float32", ()),
+        "x": Tensor("x", "float32", ("batch", 4)),
+    }
+    assert found.outputs == Dict(
+        {"product": Tensor("product", "float32", (None, 3)), "sum": Tensor("sum", "float32", (None,))}
+    )
+    assert [value.name for value in found.model.graph.inputs] == ["scale", "x"]
+    assert [value.name for value in found.model.graph.outputs] == ["product", "sum"]
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_the_graph_gives_what_tensorflow_gives_at_any_batch(
+    saved_model: Path, two_signatures: TwoSignatures, batch: int
+) -> None:
+    x = np.random.default_rng(batch).standard_normal((batch, 4)).astype(np.float32)
+    scale = np.array(0.5, np.float32)
+    (found,) = capture(saved(saved_model), ConvertOptions())
+    expected = {name: value.numpy() for name, value in two_signatures.serve(x, scale).items()}
+    ours = run_capture(found, {"x": x, "scale": scale})
+    theirs = found.reference.run({"x": x, "scale": scale})
+    assert set(ours) == set(theirs) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(ours[name], value, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(theirs[name], value)
+
+
+def test_another_signature_can_be_chosen(saved_model: Path, two_signatures: TwoSignatures) -> None:
+    (found,) = capture(saved(saved_model), ConvertOptions(signature="lookup"))
+    ids = np.array([3, 0, 3], np.int32)
+    np.testing.assert_array_equal(run_capture(found, {"ids": ids})["rows"], two_signatures.lookup(ids)["rows"].numpy())
+
+
+def test_an_unknown_signature_is_refused_with_the_known_ones(saved_model: Path) -> None:
+    with pytest.raises(UsageError, match=r"no signature 'other'(.|\n)*lookup, serving_default"):
+        capture(saved(saved_model), ConvertOptions(signature="other"))
+
+
+def test_a_model_without_signatures_is_refused(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.weight = tf.Variable(1.0)
+    tf.saved_model.save(module, str(tmp_path / "m"))
+    with pytest.raises(UsageError, match="no signatures"):
+        capture(saved(tmp_path / "m"), ConvertOptions())
+
+
+def test_the_user_s_description_names_and_fixes_dimensions(tmp_path: Path) -> None:
+    spec = tf.TensorSpec([None, None, 4], tf.float32, name="x")
+    path = save(tmp_path / "m", lambda x: {"y": x * 2.0}, spec)
+    (found,) = capture(saved(path), ConvertOptions())
+    assert found.inputs["x"] == Tensor("x", "float32", ("batch", "x_dim_1", 4))
+    (found,) = capture(saved(path), ConvertOptions(inputs=(InputSpec("x", "float32", (2, "time", 4)),)))
+    assert found.inputs["x"] == Tensor("x", "float32", (2, "time", 4))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (InputSpec("z", "float32", (1, 4)), r"no input 'z'(.|\n)*Inputs: x"),
+        (InputSpec("x", "int32", ("batch", 4)), "is float32, not int32"),
+        (InputSpec("x", "float32", ("batch", 5)), "Axis 1 of the input 'x' is always 4"),
+        (InputSpec("x", "float32", ("batch", "width")), "Axis 1 of the input 'x' is always 4"),
+        (InputSpec("x", "float32", (4,)), "has rank 2, not 1"),
+    ],
+)
+def test_a_description_that_does_not_fit_is_refused(tmp_path: Path, spec: InputSpec, message: str) -> None:
+    path = save(tmp_path / "m", lambda x: {"y": x * 2.0}, FLOATS)
+    with pytest.raises(UsageError, match=message):
+        capture(saved(path), ConvertOptions(inputs=(spec,)))
+
+
+def test_an_input_that_nothing_uses_stays_an_input(tmp_path: Path) -> None:
+    unused = tf.TensorSpec([None], tf.float32, name="unused")
+    path = save(tmp_path / "m", lambda x, unused: {"y": x * 2.0}, FLOATS, unused)
+    (found,) = capture(saved(path), ConvertOptions())
+    x = np.ones((3, 4), np.float32)
+    np.testing.assert_array_equal(run_capture(found, {"x": x, "unused": np.ones(3, np.float32)})["y"], x * 2)
+
+
+def test_an_output_named_like_an_input_gets_a_name_of_its_own(tmp_path: Path) -> None:
+    path = save(tmp_path / "m", lambda x: {"x": x + 1.0}, FLOATS)
+    (found,) = capture(saved(path), ConvertOptions())
+    assert found.outputs == Dict({"x": Tensor("x_out", "float32", (None, 4))})
+    x = np.ones((3, 4), np.float32)
+    np.testing.assert_array_equal(run_capture(found, {"x": x})["x_out"], x + 1)
+
+
+def test_every_operation_that_cannot_be_converted_is_listed(tmp_path: Path) -> None:
+    def unsupported(x: Any) -> dict[str, Any]:
+        return {"a": tf.math.bessel_i0e(x), "b": tf.math.igamma(tf.abs(x), tf.abs(x) + 1.0)}
+
+    path = save(tmp_path / "m", unsupported, FLOATS)
+    with pytest.raises(UnsupportedError) as caught:
+        capture(saved(path), ConvertOptions())
+    assert {operation.name for operation in caught.value.operations} == {"BesselI0e", "Igamma"}
+    assert all("node '" in operation.location for operation in caught.value.operations)
+
+
+def test_python_code_is_refused_without_trust(tmp_path: Path) -> None:
+    path = save(tmp_path / "m", lambda x: {"y": tf.numpy_function(np.sin, [x], tf.float32)}, FLOATS)
+    with pytest.raises(SourceError, match=r"PyFunc(.|\n)*--trust-source") as caught:
+        capture(saved(path), ConvertOptions())
+    assert caught.value.exit_status == 4
+
+
+def test_reading_files_is_refused_without_trust(tmp_path: Path) -> None:
+    def leak(x: Any) -> dict[str, Any]:
+        return {"y": x, "z": tf.io.read_file("/etc/hostname")}
+
+    with pytest.raises(SourceError, match="ReadFile"):
+        capture(saved(save(tmp_path / "m", leak, FLOATS)), ConvertOptions())
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"\xff\xff\xff")
+    with pytest.raises(SourceError, match="not a readable SavedModel"):
+        capture(saved(tmp_path), ConvertOptions())
+
+
+def test_a_keras_export_converts(image_model: keras.Model, tmp_path: Path) -> None:
+    image_model.export(str(tmp_path / "m"), verbose=False)
+    (found,) = capture(saved(tmp_path / "m"), ConvertOptions())
+    (name,) = found.inputs
+    for batch in (1, 3):
+        image = np.random.default_rng(batch).standard_normal((batch, 9, 7, 3)).astype(np.float32)
+        (ours,) = run_capture(found, {name: image}).values()
+        np.testing.assert_allclose(ours, image_model(image, training=False), rtol=1e-5, atol=1e-6)
+
+
+CAPTURE_AND_HASH = """
+import hashlib, sys
+from pathlib import Path
+import onnx_ir as ir
+from transload.convert.options import ConvertOptions
+from transload.convert.passes import run_passes
+from transload.convert.source import Source, SourceKind
+from transload.convert.tensorflow.saved_model import capture
+(found,) = capture(Source(SourceKind.SAVED_MODEL, Path(sys.argv[1])), ConvertOptions())
+data = ir.to_proto(run_passes(found.model).model).SerializeToString(deterministic=True)
+print(hashlib.sha256(data).hexdigest())
+"""
+
+
+def test_two_processes_capture_the_same_bytes(image_model: keras.Model, tmp_path: Path) -> None:
+    image_model.export(str(tmp_path / "m"), verbose=False)
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", CAPTURE_AND_HASH, str(tmp_path / "m")],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }
+    assert len(digests) == 1
