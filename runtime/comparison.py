@@ -55,7 +55,8 @@ class OutputComparison:
         signed_zeros: Elements that are zero on both sides with unlike signs. Reported, never failed.
         unsettled: Elements that are finite, NaN or infinite unlike the reference, where the truth says that the
             reference itself is not settled. They are not counted as missed.
-        lost_nan: How many of the missed elements are NaN in the reference and not in ours.
+        misplaced: How many of the missed elements are finite, NaN or infinite unlike the reference.
+        lost_nan: How many of those are NaN in the reference.
         noise: The largest error of the source itself that elements were allowed four of; 0 where no truth was given.
     """
 
@@ -74,6 +75,7 @@ class OutputComparison:
     by_noise: bool = False
     signed_zeros: int = 0
     unsettled: int = 0
+    misplaced: int = 0
     lost_nan: int = 0
     noise: float = 0.0
 
@@ -345,6 +347,7 @@ def _compare_floats(
         by_noise=sums.by_noise,
         signed_zeros=sums.signed_zeros,
         unsettled=sums.unsettled,
+        misplaced=sums.misplaced,
         lost_nan=sums.lost_nan,
         noise=0.0 if levels is None else float(levels.max()),
     )

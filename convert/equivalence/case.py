@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from transload.convert.capture import Array
-from transload.convert.equivalence.blame import Blame, find_blame, find_kernels_that_lose_nan
+from transload.convert.equivalence.blame import find_blame
+from transload.convert.equivalence.graph_runs import run_in_runtime
 from transload.convert.equivalence.inputs import InputSet
+from transload.convert.equivalence.nan_readings import find_kernels_that_lose_nan, find_reading
 from transload.convert.equivalence.sides import Refusal, RunError, Sides, ask_package, ask_source, same_bytes
 from transload.convert.equivalence.truth import Estimate, find_truth
 from transload.runtime.comparison import OutputComparison, compare_outputs, format_rows
@@ -84,10 +86,9 @@ def check_inputs(sides: Sides, inputs: InputSet) -> Checked:
         ways = ", ".join(estimate.ways) or "nothing"
         rows = _compare(sides, plain, optimized, source, estimate)
     if not all(row.passed for row in rows):
-        blame = find_blame(sides.capture.model, feed, source, plain, is_plain_right=_passed(rows[: len(rows) // 2]))
-        excuse = _excuse(sides, feed, rows, blame)
+        excuse = _excuse(sides, feed, source, rows)
         if not excuse:
-            raise _mismatch(sides, inputs.name, rows, blame)
+            raise _mismatch(sides, inputs.name, feed, source, plain, rows)
     return Checked(_make_case(inputs.name, source, rows, ways, excuse), feed, source, optimized, rows)
 
 
@@ -137,24 +138,30 @@ def _demand_repeatable(sides: Sides, name: str, feed: dict[str, Array], source: 
         )
 
 
-def _excuse(sides: Sides, feed: dict[str, Array], rows: Rows, blame: Blame) -> str:
-    """Why a difference does not count, as a sentence for the proof; '' where it counts.
+def _excuse(sides: Sides, feed: dict[str, Array], source: dict[str, Array], rows: Rows) -> str:
+    """Why a difference about NaN does not count, as a sentence for the proof; '' where it counts.
 
-    Some kernels of ONNX Runtime lose NaN: its GRU, LSTM and RNN clamp in their activations, ReduceMax and ReduceMin
-    compare, and fused activations may (measured with 1.31.1). No capture can mend that, and refusing every model with
-    such a kernel would serve nobody. So a difference is excused when nothing but NaN of the source is lost, or the
-    inputs themselves hold NaN or infinities, and the graph is known to be right: onnx.reference computes from it what
-    the source computes, or with optimisations off ONNX Runtime does. Where onnx.reference cannot tell, one of the
-    kernels named has to be in the graph, and nothing but NaN may be lost. A capture that turns NaN into something
-    else is wrong in onnx.reference too, and fails.
+    Some kernels of ONNX Runtime lose NaN (`KERNELS_THAT_LOSE_NAN`: MaxPool is among them, and GRU and LSTM), and fused
+    activations may. No capture can mend that, and refusing every model that has such a kernel would serve nobody. So a
+    difference is excused when the inputs hold NaN or infinities, or nothing is lost but NaN of the source, and the
+    graph is shown to be right: with optimisations off it agrees, or under a clear reading of what a maximum over NaN
+    is it computes what the source computes (`find_reading`). A capture that turns NaN into something else does so
+    under every reading, and fails.
+
+    Where no reading can be run, for the graph's size, nothing but the places of NaN and infinities may differ, and one
+    of those kernels has to be in the graph.
     """
-    only_nan = all(row.passed or (row.missed and row.missed == row.lost_nan) for row in rows)
-    if not only_nan and all(_is_finite(array) for array in feed.values()):
+    finite_inputs = all(_is_finite(array) for array in feed.values())
+    failed = [row for row in rows if not row.passed]
+    if finite_inputs and any(row.missed != row.lost_nan or not row.missed for row in failed):
         return ""
     kernels = find_kernels_that_lose_nan(sides.capture.model)
-    if blame.culprit in ("runtime", "optimisation") or (blame.culprit == "unknown" and kernels and only_nan):
-        which = ", ".join(kernels) or "its optimised kernels"
-        return f"ONNX Runtime loses NaN that the source carries on ({which}); the other elements agree"
+    which = ", ".join(kernels) or "a fused kernel"
+    if _passed(rows[: len(rows) // 2]) or find_reading(sides.capture.model, feed, source) is not None:
+        return f"ONNX Runtime's own handling of NaN differs ({which}); the graph is right about it"
+    too_large = run_in_runtime(sides.capture.model, feed) is None
+    if too_large and kernels and all(row.missed == row.misplaced and row.missed for row in failed):
+        return f"NaN and infinities lie in other places, as ONNX Runtime's {which} has it; all other elements agree"
     return ""
 
 
@@ -188,11 +195,14 @@ def _largest(array: Array) -> float:
     return float(values[np.isfinite(values)].max(initial=0.0))
 
 
-def _mismatch(sides: Sides, name: str, rows: Rows, blame: Blame) -> MismatchError:
+def _mismatch(
+    sides: Sides, name: str, feed: dict[str, Array], source: dict[str, Array], plain: dict[str, Array], rows: Rows
+) -> MismatchError:
     half = len(rows) // 2
     failed_plain = tuple(row for row in rows[:half] if not row.passed)
     failed_optimized = tuple(row for row in rows[half:] if not row.passed)
     which = "off and on" if failed_plain and failed_optimized else "off" if failed_plain else "on"
+    blame = find_blame(sides.capture.model, feed, source, plain, is_plain_right=not failed_plain)
     return MismatchError(
         f"Source and package differ on the input set {name!r} (graph optimisations {which}).",
         report=(*format_rows(failed_plain or failed_optimized), f"blame: {blame.sentence}"),

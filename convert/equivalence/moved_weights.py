@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime as ort
 
 from transload.convert.capture import Array, Feed
-
-LIMIT_BYTES = 1 << 30
-"""Graphs with more weights are left out: the moved weights are held in memory, and protobuf ends at 2 GiB."""
+from transload.convert.equivalence.graph_runs import run_in_runtime
 
 MOVES = 2
 
@@ -21,23 +18,16 @@ def spread_by_weights(model: ir.Model, feed: Feed) -> dict[str, Array]:
 
     Each weight moves up or down at random, twice. The model is not changed.
     """
-    weights = [value for graph in model.graphs() for value in graph.initializers.values() if value.const_value]
-    if sum(value.const_value.nbytes for value in weights if value.const_value) > LIMIT_BYTES:
+    plain = run_in_runtime(model, feed)
+    if plain is None:
         return {}
-    try:
-        plain = _run(model, feed)
-        moved = [_run(_move_weights(model, seed), feed) for seed in range(MOVES)]
-    except RuntimeError:
-        # All of ONNX Runtime's errors. What it refuses is reported by the comparison itself.
-        return {}
+    moved = [run_in_runtime(_move_weights(model, seed), feed) for seed in range(MOVES)]
     spread: dict[str, Array] = {}
     for name, output in plain.items():
-        changes = []
-        for outputs in moved:
-            if output.dtype.kind == "f" and outputs[name].shape == output.shape:
-                with np.errstate(invalid="ignore"):
-                    changes.append(np.abs(outputs[name].astype(np.float64) - output))
-        if changes:
+        others = [outputs[name] for outputs in moved if outputs is not None]
+        if output.dtype.kind == "f" and others and all(other.shape == output.shape for other in others):
+            with np.errstate(invalid="ignore"):
+                changes = [np.abs(other.astype(np.float64) - output) for other in others]
             spread[name] = np.nan_to_num(np.fmax.reduce(changes), nan=0.0, posinf=0.0)
     return spread
 
@@ -55,14 +45,3 @@ def _move_weights(model: ir.Model, seed: int) -> ir.Model:
                 array = np.where(np.isfinite(array) & (array != 0), np.nextafter(array, signs), array)
                 value.const_value = ir.tensor(array, name=value.name)
     return moved
-
-
-def _run(model: ir.Model, feed: Feed) -> dict[str, Array]:
-    proto = ir.to_proto(ir.external_data.load_to_model(model.clone()))
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    names = [value.name for value in session.get_outputs()]
-    return dict(zip(names, session.run(names, dict(feed)), strict=True))

@@ -148,7 +148,9 @@ def test_a_healthy_model_raises_no_alarm(name: str, seed: int) -> None:
     evidence = check(made, model, seed=seed)
     declared = {dim for tensor in made.inputs.values() for dim in tensor.shape if isinstance(dim, str)}  # type: ignore[union-attr]
     assert evidence.dynamic == declared
-    assert [case.name for case in evidence.proof.cases if case.result == "undefined"] in ([], ["not finite"])
+    # A pool of 2 takes no height of 1, and ONNX Runtime has its own way with NaN.
+    undefined = {case.name for case in evidence.proof.cases if case.result == "undefined"}
+    assert undefined <= {"not finite", "height=1", "width=1"}
     assert len(evidence.vectors) == 2
 
 

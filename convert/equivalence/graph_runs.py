@@ -1,0 +1,80 @@
+"""Running a graph in memory, apart from any package: in ONNX Runtime without optimisations, and in onnx.reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+from onnx.reference import ReferenceEvaluator
+
+from transload.convert.capture import Array, Feed
+from transload.runtime.comparison import compare_output
+from transload.serialize.dtypes import FLOATS, dtype_from_numpy
+from transload.serialize.interface import Tolerance
+
+RUNTIME_LIMIT_BYTES = 1 << 30
+"""Graphs with more weights are not run here: they would be held in memory, and protobuf ends at 2 GiB."""
+
+REFERENCE_LIMIT_BYTES = 50 << 20
+"""Graphs with more weights are not run in onnx.reference, which is plain numpy and slow."""
+
+LOOSE = Tolerance(rtol=1e-3, atol=1e-4)
+"""Two results that agree within this have the same fault, or both none; finer questions are the comparison's."""
+
+
+def run_in_runtime(model: ir.Model, feed: Feed) -> dict[str, Array] | None:
+    """The graph's outputs in ONNX Runtime, one thread, no optimisations; None where it is too large or refused."""
+    if _weight_bytes(model) > RUNTIME_LIMIT_BYTES:
+        return None
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    try:
+        session = ort.InferenceSession(
+            _to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        names = [str(value.name) for value in model.graph.outputs]
+        outputs = session.run(names, dict(feed))
+    except RuntimeError:
+        # All of ONNX Runtime's errors; what it refuses of the package itself is reported where that is run.
+        return None
+    return dict(zip(names, outputs, strict=True))
+
+
+def run_in_reference(model: ir.Model, feed: Feed) -> dict[str, Array] | None:
+    """The graph's outputs in onnx.reference; None where it is too large, or an operator is missing or fails."""
+    if _weight_bytes(model) > REFERENCE_LIMIT_BYTES:
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            outputs = ReferenceEvaluator(_to_proto(model)).run(None, dict(feed))
+    except Exception:
+        # The reference implementation is incomplete and raises whatever numpy raises; it is a second opinion only.
+        return None
+    return {str(value.name): np.asarray(out) for value, out in zip(model.graph.outputs, outputs, strict=True)}
+
+
+def agree_loosely(a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
+    """Whether two sets of outputs are the same but for rounding, measured by the largest value of each output."""
+    if set(a) != set(b):
+        return False
+    for name, expected in b.items():
+        floats = dtype_from_numpy(expected.dtype) in FLOATS
+        finite = np.abs(np.asarray(expected, np.float64)[np.isfinite(expected)]) if floats else np.zeros(0)
+        tolerance = Tolerance(LOOSE.rtol, LOOSE.atol * float(finite.max(initial=1e-30)))
+        if not compare_output(name, a[name], expected, tolerance).passed:
+            return False
+    return True
+
+
+def _weight_bytes(model: ir.Model) -> int:
+    tensors = [value.const_value for graph in model.graphs() for value in graph.initializers.values()]
+    return sum(tensor.nbytes for tensor in tensors if tensor is not None)
+
+
+def _to_proto(model: ir.Model) -> onnx.ModelProto:
+    return ir.to_proto(ir.external_data.load_to_model(model.clone()))
