@@ -46,7 +46,7 @@ def _needed(node: ir.Node) -> list[ir.Value]:
         for graph in _subgraphs(attribute):
             for inner in graph.all_nodes():
                 values += [value for value in inner.inputs if value is not None]
-            values += graph.outputs
+            values.extend(graph.outputs)
     return values
 
 

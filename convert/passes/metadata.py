@@ -89,7 +89,10 @@ def _tidy_value(value: ir.Value) -> None:
     _drop_exporter_keys(value.metadata_props)
     tensor = value.const_value
     if tensor is not None:
-        tensor.doc_string = None
+        if isinstance(tensor, ir.serde.TensorProtoTensor):
+            tensor.raw.ClearField("doc_string")
+        else:
+            tensor.doc_string = None
         _drop_exporter_keys(tensor.metadata_props)
 
 
