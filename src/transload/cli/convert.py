@@ -114,7 +114,7 @@ def _progress(console: Console, *, shown: bool) -> Iterator[Callable[[str], None
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("start", total=len(STAGES))
-        yield lambda stage: progress.update(task, description=stage, completed=STAGES.index(stage))
+        yield lambda stage: progress.update(task, description=stage, completed=STAGES.index(stage), refresh=True)
 
 
 def _print_summary(package: PackageFile, report: WorkerReport) -> None:
