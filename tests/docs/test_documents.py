@@ -1,0 +1,162 @@
+"""Every command and program in README and docs runs, in one folder, in the order of the page."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from transload.cli import main
+from transload.convert.options import DEFAULT_OPSET
+from transload.serialize import open_package
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ("README.md", "docs/commands.md")
+
+FACTORY = '''
+"""A token tagger."""
+
+import torch
+
+
+class Tagger(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(50, 8)
+        self.linear = torch.nn.Linear(8, 4)
+
+    def forward(self, tokens):
+        return self.linear(self.embedding(tokens))
+
+
+def make_tagger():
+    torch.manual_seed(0)
+    return Tagger().eval()
+'''
+
+
+def blocks(page: str, language: str) -> Iterator[str]:
+    text = (ROOT / page).read_text()
+    yield from re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with every file that the pages name; the current folder while the tests run."""
+    folder = tmp_path_factory.mktemp("workspace")
+    (folder / "my_models.py").write_text(FACTORY)
+    before = Path.cwd()
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    try:
+        make_torch_files(folder)
+        make_tensorflow_files(folder)
+        np.savez(folder / "in.npz", tokens=np.array([[1, 2, 3], [4, 5, 6]]))
+        yield folder
+    finally:
+        os.chdir(before)
+        sys.path.remove(str(folder))
+
+
+def make_torch_files(folder: Path) -> None:
+    import my_models
+    import safetensors.torch
+    import torch
+
+    model = my_models.make_tagger()
+    torch.jit.script(model).save(str(folder / "tagger.pt"))
+    safetensors.torch.save_file(model.state_dict(), folder / "tagger.safetensors")
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(model, (torch.zeros(2, 3, dtype=torch.int64),), dynamic_shapes=({0: batch},))
+    torch.export.save(program, folder / "tagger.pt2")
+
+
+def make_tensorflow_files(folder: Path) -> None:
+    from transload.convert.tensorflow.framework import tf
+
+    import keras  # isort: skip
+    import tf2onnx  # isort: skip
+
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((6,), name="x"), keras.layers.Dense(3)])
+    model.save(folder / "scorer.keras")
+    model.export(str(folder / "saved_model"), verbose=False)
+    with tf.Graph().as_default() as graph:
+        x = tf.compat.v1.placeholder(tf.float32, [None, 6], name="x")
+        tf.nn.relu(x, name="y")
+    (folder / "graph.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    tf2onnx.convert.from_graph_def(
+        graph.as_graph_def(),
+        input_names=["x:0"],
+        output_names=["y:0"],
+        opset=DEFAULT_OPSET,
+        output_path=str(folder / "scorer.onnx"),
+    )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_transload_command_of_the_page_runs(page: str, workspace: Path) -> None:
+    commands = [
+        shlex.split(line, comments=True)
+        for block in blocks(page, "sh")
+        for line in block.splitlines()
+        if line.startswith("transload ")
+    ]
+    assert commands
+    for command in commands:
+        result = CliRunner().invoke(main, command[1:], catch_exceptions=False)
+        assert result.exit_code == 0, f"{shlex.join(command)}: {result.output}"
+    for name in {word for command in commands for word in command if word.endswith(".tload")}:
+        assert open_package(workspace / name, integrity="sha256").component_names
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_python_program_of_the_page_runs(page: str, workspace: Path) -> None:
+    for block in blocks(page, "python"):
+        names: dict[str, object] = {"ids": np.array([[1, 2, 3]])}
+        exec(compile(block, page, "exec"), names)
+        assert np.asarray(names["logits"]).shape == (1, 3, 4)
+
+
+def test_the_readme_s_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^make (\w+)", "".join(blocks("README.md", "sh")), re.MULTILINE)
+    assert targets == ["demo", "test"]
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_the_readme_s_extras_exist() -> None:
+    metadata = (ROOT / "pyproject.toml").read_text()
+    extras = re.findall(r"transload\[(\w+)\]", "".join(blocks("README.md", "sh")))
+    assert set(extras) == {"torch", "tensorflow"}
+    assert all(re.search(rf"^{extra} = ", metadata, re.MULTILINE) for extra in extras)
+
+
+@pytest.mark.parametrize(
+    "page", [path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]]
+)
+def test_every_link_of_the_page_leads_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
+        if "://" not in target:
+            assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_the_demo_runs_and_prints_its_figures() -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "samples/demo.py")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for figure in ("package", "conversion", "peak memory", "load", "proof"):
+        assert len(re.findall(rf"^{figure} +[\d.]+ ", done.stdout, re.MULTILINE)) == 2, figure
+    assert all(float(error) < 1e-3 for error in re.findall(r"largest error ([\d.e+-]+)", done.stdout))
+    ranking = re.findall(r"^  [+-]\d\.\d+  (.*)$", done.stdout, re.MULTILINE)
+    assert len(ranking) == 5
+    # A person would put the three sentences about bread before the two about anything else.
+    assert {sentence.split()[0] for sentence in ranking[:3]} == {"Store", "Freezing", "A"}
+    assert "class " in done.stdout
