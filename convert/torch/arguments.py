@@ -94,12 +94,16 @@ def bind_arguments(forward: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any
         UsageError: they do not fit the signature.
     """
     signature = inspect.signature(forward)
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values())
+    if not takes_any and (unknown := [name for name in kwargs if name not in signature.parameters]):
+        raise UsageError(
+            f"The forward has no parameter {unknown[0]!r}.",
+            hint=f"Its parameters are: {describe_signature(forward)}.",
+        )
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise UsageError(
-            f"The inputs do not fit the module's forward: {error}.", where=f"forward{signature}", hint=_HINT
-        ) from None
+        raise UsageError(f"The inputs do not fit the module's forward: {error}.", where=f"forward{signature}") from None
     positional: dict[str, Any] = {}
     keyword: dict[str, Any] = {}
     left_out = False
@@ -117,9 +121,6 @@ def bind_arguments(forward: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any
         else:
             positional[name] = bound.arguments.get(name, default)
     return Arguments(positional, keyword)
-
-
-_HINT = "Name inputs after the parameters of forward."
 
 
 def describe_signature(forward: Any) -> str:

@@ -14,11 +14,13 @@ from transload.convert.source import Source
 from transload.convert.torch.arguments import Arguments
 from transload.convert.torch.dimensions import Dimensions, declared_dimensions, widened_example
 from transload.convert.torch.graph import (
+    mark_moving_axes,
     name_declared_dimensions,
     name_inputs_and_outputs,
     name_other_dimensions,
     with_graph_shapes,
 )
+from transload.convert.torch.probing import MovingAxes
 from transload.convert.torch.reference import TorchReference
 from transload.convert.torch.tensors import to_numpy, to_torch
 from transload.serialize.errors import TransloadError, UsageError
@@ -60,11 +62,6 @@ def run_example(reference: TorchReference, example: dict[str, Array]) -> Node:
         ) from error
 
 
-def output_names(outputs: Node) -> tuple[str, ...]:
-    """The names of the tensors in a tree, in order."""
-    return tuple(leaf.name for leaf in leaves(outputs))
-
-
 def assemble(
     source: Source,
     model: ir.Model,
@@ -74,16 +71,18 @@ def assemble(
     *,
     example: dict[str, Array],
     dimensions: Dimensions,
+    moving: MovingAxes,
     notes: Iterable[str] = (),
     resources: tuple[object, ...] = (),
 ) -> Capture:
-    """The capture, once the graph has its inputs and outputs in the order of the trees. Renames in `model`.
+    """The capture, from a graph whose inputs and outputs come in the order of the trees. Renames in `model`.
 
     Raises:
         UnsupportedError: a dimension declared dynamic is fixed in the graph.
     """
-    name_inputs_and_outputs(model, tuple(example), output_names(outputs))
+    name_inputs_and_outputs(model, tuple(example), tuple(leaf.name for leaf in leaves(outputs)))
     dimension_notes = name_declared_dimensions(model, dimensions)
+    mark_moving_axes(model, moving)
     name_other_dimensions(model)
     return Capture(
         component="forward",
@@ -92,7 +91,7 @@ def assemble(
         outputs=with_graph_shapes(outputs, model.graph.outputs),
         reference=reference,
         example=example,
-        source=SourceRecord(source.kind.value, "torch", torch.__version__, _sha256(source)),
+        source=SourceRecord(source.kind.value, "torch", str(torch.__version__), _sha256(source)),
         notes=(*notes, *dimension_notes),
         resources=resources,
     )

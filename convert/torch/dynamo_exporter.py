@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import traceback
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 
 from transload.convert.torch.conversion_report import unsupported_operations
 from transload.convert.torch.quiet import quiet
-from transload.serialize.errors import UnsupportedError
+from transload.serialize.errors import UnsupportedError, UnsupportedOperation
 
 _TORCH = str(Path(torch.__file__).parent)
 _OURS = str(Path(__file__).parent)
@@ -24,13 +25,21 @@ def export_program(
     dynamic_shapes: Any = None,
     *,
     opset: int,
-) -> tuple[ir.Model, torch.export.ExportedProgram, tuple[str, ...]]:
-    """The graph of a module or program, the program that was translated, and notes for the user.
+    names: tuple[str, ...] = (),
+) -> tuple[ir.Model, tuple[str, ...]]:
+    """The graph of a module or program, and notes for the user.
 
     Weights in the graph are the source's own tensors, not copies.
 
+    Args:
+        program: What to export.
+        args, dynamic_shapes: For a module, whose forward is `forward(*tensors)`; as torch.export takes them.
+        opset: The ONNX opset to write.
+        names: What the user calls the tensors of `args`, for messages.
+
     Raises:
-        UnsupportedError: torch cannot export the module, or operators have no translation.
+        UnsupportedError: torch cannot export the module, fixes a dynamic dimension, or has no translation for some
+            operators; all of these are listed.
     """
     options: dict[str, Any] = {"dynamo": True, "verbose": False, "opset_version": opset}
     try:
@@ -44,17 +53,26 @@ def export_program(
                 f"{len(operations)} operations of the module have no translation to ONNX.", operations=operations
             ) from error
         root = _root_cause(error)
+        if frozen := _frozen_dimensions(str(root), names):
+            raise UnsupportedError(
+                f"A dimension declared dynamic is fixed by the module's code: {'; '.join(frozen)}.",
+                hint="Give that size as a number in --input, or change the module so that it takes other sizes.",
+            ) from error
         raise UnsupportedError(
-            f"torch cannot export the module: {_reason(root)}", where=_user_line(root), hint=_hint(root)
+            f"torch cannot export the module: {_first_line(root)}",
+            where=_user_line(root),
+            hint="Change that line so that torch.export can trace it, or convert a TorchScript file of the module.",
         ) from error
-    assert exported is not None and exported.exported_program is not None
+    assert exported is not None
     written = exported.model.opset_imports.get("")
     if written != opset:
         notes.append(f"torch's exporter wrote opset {written} instead of {opset}.")
-    return exported.model, exported.exported_program, tuple(notes)
+    return exported.model, tuple(notes)
 
 
-def _list_unsupported(program: Any, args: tuple[Any, ...], dynamic_shapes: Any, options: dict[str, Any]) -> Any:
+def _list_unsupported(
+    program: Any, args: tuple[Any, ...], dynamic_shapes: Any, options: dict[str, Any]
+) -> tuple[UnsupportedOperation, ...]:
     """Export once more, now with the report that lists every failure and not only the first."""
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -76,18 +94,14 @@ def _root_cause(error: BaseException) -> BaseException:
     return error
 
 
-def _reason(error: BaseException) -> str:
-    """The first line of the message that says something, and what a violated constraint says of its dimension."""
-    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
-    if lines and lines[0].startswith("Constraints violated"):
-        lines = lines[1:] or lines
-    return lines[0] if lines else type(error).__name__
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def _hint(error: BaseException) -> str:
-    if "Constraints violated" in str(error):
-        return "Give that size as a number in --input, or change the module so that it takes other sizes."
-    return "Change that line so that torch.export can trace it, or convert a TorchScript file of the module."
+def _frozen_dimensions(message: str, names: tuple[str, ...]) -> list[str]:
+    """What torch.export says of dimensions that it was told to keep dynamic and could not, in our words."""
+    found = re.findall(r"inferred a static shape of (\d+) for dimension .*?\[(\d+)\]\.shape\[(\d+)\]", message)
+    return [f"{names[int(index)]!r} has size {size} on axis {axis}" for size, index, axis in found]
 
 
 def _user_line(error: BaseException) -> str:

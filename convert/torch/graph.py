@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from transload.convert.structure import map_tensors
 from transload.convert.torch.dimensions import Dimensions
+from transload.convert.torch.probing import MovingAxes
 from transload.serialize.errors import UnsupportedError
 from transload.serialize.interface import Dimension, Node, Tensor
 
@@ -66,6 +67,28 @@ def name_declared_dimensions(model: ir.Model, dimensions: Dimensions) -> tuple[s
         )
     rename_dimensions(model, names)
     return tuple(dict.fromkeys(notes))
+
+
+def mark_moving_axes(model: ir.Model, moving: MovingAxes) -> None:
+    """Correct the shapes of outputs that the exporter takes for fixed although the source's sizes change.
+
+    torch 2.13 does so with the time axis of a bidirectional LSTM, for one. Shapes inside the graph are then not to be
+    trusted either and are dropped; ONNX Runtime infers its own.
+    """
+    wrong = False
+    for value in model.graph.outputs:
+        shape = list(graph_shape(value) or ())
+        for axis, dim in moving.get(value.name or "", {}).items():
+            if axis < len(shape) and isinstance(shape[axis], int):
+                shape[axis] = dim or dimension_name(value.name or "", axis)
+                wrong = True
+        value.shape = ir.Shape(shape) if value.shape is not None else None
+    if wrong:
+        kept = {id(value) for value in model.graph.outputs}
+        for node in ir.traversal.RecursiveGraphIterator(model.graph):
+            for value in node.outputs:
+                if id(value) not in kept:
+                    value.shape = None
 
 
 def name_other_dimensions(model: ir.Model) -> None:

@@ -41,15 +41,31 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     arguments, example, dimensions = prepare_example(_find_arguments(module, source, options), options)
     reference = TorchReference(module, arguments, lambda: copy.deepcopy(module).double(), set_eval=True)
     outputs = run_example(reference, example)
-    probe_other_sizes(reference, outputs, example, dimensions)
+    moving = probe_other_sizes(reference, outputs, example, dimensions)
 
     flat = _FlatModule(module, arguments)
     with evaluating(flat):
-        model, _, notes = export_program(
-            flat, tuple(arguments.tensors().values()), _dynamic_shapes(example, dimensions), opset=options.opset
+        model, notes = export_program(
+            flat,
+            tuple(arguments.tensors().values()),
+            _dynamic_shapes(example, dimensions),
+            opset=options.opset,
+            names=tuple(example),
         )
     strip_initializer_prefix(model, "module.")
-    return [assemble(source, model, arguments, outputs, reference, example=example, dimensions=dimensions, notes=notes)]
+    return [
+        assemble(
+            source,
+            model,
+            arguments,
+            outputs,
+            reference,
+            example=example,
+            dimensions=dimensions,
+            moving=moving,
+            notes=notes,
+        )
+    ]
 
 
 class _FlatModule(torch.nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from transload.convert.capture import Array, Feed
 from transload.convert.structure import build_output_tree
 from transload.convert.torch.arguments import Arguments
+from transload.convert.torch.quiet import quiet
 from transload.convert.torch.tensors import describe_tensor, to_numpy, to_torch
 from transload.serialize.errors import UnsupportedError
 from transload.serialize.interface import Node, Tensor
@@ -52,7 +54,8 @@ class TorchReference:
         # A source may refuse float64 in any way that Python code can fail; each means the same here.
         try:
             if self._float64 is None:
-                self._float64 = self._make_float64()
+                with quiet():
+                    self._float64 = self._make_float64()
             tensors = {name: to_torch(array) for name, array in feed.items()}
             wide = {name: value.double() if value.is_floating_point() else value for name, value in tensors.items()}
             # Tensors that forward makes without naming a dtype shall be float64 too.
@@ -115,8 +118,9 @@ def _restore_buffers(module: torch.nn.Module, before: dict[str, tuple[torch.Tens
             changed.append(name)
             with torch.no_grad():
                 former.copy_(copy)
-            owner, _, attribute = name.rpartition(".")
-            setattr(module.get_submodule(owner), attribute, former)
+            # get_submodule would do, were it not refused by script modules.
+            *owners, attribute = name.split(".")
+            setattr(functools.reduce(getattr, owners, module), attribute, former)
     return changed
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from transload.convert.torch.arguments import Arguments
+from transload.convert.torch.quiet import quiet
 from transload.serialize.errors import UsageError
 from transload.serialize.interface import Constant, Dict, List, Node, Nothing, Tensor, Tuple
 
@@ -37,7 +38,8 @@ def flatten_script_module(
     lines.append(f"    result = self.module.forward({values})")
     results = _take_apart("result", outputs, forward_schema(module).returns[0].type, lines, count())
     lines.append(f"    return ({', '.join(results)})")
-    wrapper = torch.jit.script(_Holder(module))
+    with quiet():
+        wrapper: torch.jit.ScriptModule = torch.jit.script(_Holder(module))
     try:
         wrapper.define("\n".join(lines) + "\n")
     except RuntimeError as error:

@@ -12,13 +12,15 @@ from transload.convert.capture import Capture
 from transload.convert.options import ConvertOptions
 from transload.convert.source import Source
 from transload.convert.torch.arguments import Arguments, described_values
-from transload.convert.torch.assembly import assemble, output_names, prepare_example, run_example
-from transload.convert.torch.graph import dimension_name, strip_initializer_prefix
+from transload.convert.torch.assembly import assemble, prepare_example, run_example
+from transload.convert.torch.graph import strip_initializer_prefix
 from transload.convert.torch.legacy_exporter import export_script_module
 from transload.convert.torch.probing import probe_other_sizes
+from transload.convert.torch.quiet import quiet
 from transload.convert.torch.reference import TorchReference
 from transload.convert.torch.script_wrapper import flatten_script_module, forward_schema
 from transload.serialize.errors import SourceError, UsageError
+from transload.serialize.interface import leaves
 
 
 def capture(source: Source, options: ConvertOptions) -> list[Capture]:
@@ -33,7 +35,8 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     path = source.path
     if path is None:
         path = Path(scratch.name, "source.pt")
-        torch.jit.save(source.value, str(path))
+        with quiet():
+            torch.jit.save(source.value, str(path))
     module = _load(path)
     arguments, example, dimensions = prepare_example(_find_arguments(module, source, options), options)
     reference = TorchReference(module, arguments, lambda: _load(path).double())
@@ -41,17 +44,13 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     moving = probe_other_sizes(reference, outputs, example, dimensions)
 
     # Neutral names for the exporter, which makes names of its own from them; the contract's names come afterwards.
-    inputs = {name: f"input_{index}" for index, name in enumerate(example)}
-    results = {name: f"result_{index}" for index, name in enumerate(output_names(outputs))}
-    dynamic_axes = {inputs[name]: dict(axes) for name, axes in dimensions.items()}
-    for name, axes in moving.items():
-        dynamic_axes[results[name]] = {axis: dim or dimension_name(name, axis) for axis, dim in axes.items()}
+    names = {name: f"input_{index}" for index, name in enumerate(example)}
     model, notes = export_script_module(
         flatten_script_module(module, arguments, outputs),
         tuple(arguments.tensors().values()),
-        input_names=tuple(inputs.values()),
-        output_names=tuple(results.values()),
-        dynamic_axes=dynamic_axes,
+        input_names=tuple(names.values()),
+        output_names=tuple(f"output_{index}" for index, _ in enumerate(leaves(outputs))),
+        dynamic_axes={names[name]: axes for name, axes in dimensions.items()},
         opset=options.opset,
         path=Path(scratch.name, "model.onnx"),
     )
@@ -65,6 +64,7 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
             reference,
             example=example,
             dimensions=dimensions,
+            moving=moving,
             notes=notes,
             resources=(scratch,),
         )
@@ -73,7 +73,8 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
 
 def _load(path: Path) -> Any:
     try:
-        module: Any = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+        with quiet():
+            module: Any = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]
         raise SourceError(f"The TorchScript file cannot be read: {reason}", where=str(path)) from error
