@@ -11,6 +11,8 @@ import onnx_ir as ir
 import torch
 
 from transload.convert.torch.quiet import quiet
+from transload.convert.torch.tensors import dtype_name
+from transload.serialize.dtypes import ONNX_NUMBER
 from transload.serialize.errors import UnsupportedError, UnsupportedOperation, UsageError
 
 _OPSETS = range(9, 21)
@@ -66,7 +68,23 @@ def export_script_module(
             operations=_unsupported_operations(module, args, opset),
             hint="Change these operations in the source, or convert the module itself instead of a TorchScript file.",
         ) from error
-    return ir.load(path), tuple(notes)
+    model = ir.load(path)
+    _restore_unused_inputs(model, dict(zip(input_names, args, strict=True)), dynamic_axes)
+    return model, tuple(notes)
+
+
+def _restore_unused_inputs(
+    model: ir.Model, inputs: Mapping[str, torch.Tensor], dynamic_axes: Mapping[str, Mapping[int, str]]
+) -> None:
+    """Put back the inputs that the exporter dropped because nothing reads them."""
+    kept = {value.name: value for value in model.graph.inputs}
+    values = []
+    for name, tensor in inputs.items():
+        axes = dynamic_axes.get(name, {})
+        shape = [axes.get(axis, size) for axis, size in enumerate(tensor.shape)]
+        dtype = ir.DataType(ONNX_NUMBER[dtype_name(tensor.dtype)])
+        values.append(kept.get(name) or ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(dtype)))
+    model.graph.inputs[:] = values
 
 
 def _unsupported_operations(

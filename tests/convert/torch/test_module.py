@@ -385,3 +385,32 @@ def test_a_trusted_pickle_of_weights_is_no_module(tmp_path: Path) -> None:
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     capture_module(Structured(), "batch/x[batch,4]")
     assert capfd.readouterr() == ("", "")
+
+
+def test_positional_arguments_without_names_are_numbered(assert_agrees: Any) -> None:
+    class Sum(torch.nn.Module):
+        def forward(self, first: Tensor, *others: Tensor, scale: float = 1.0) -> Tensor:
+            for other in others:
+                first = first + other * scale
+            return first
+
+    tensors = tuple(torch.from_numpy(random(3, seed=seed)) for seed in range(3))
+    result = capture_module(Sum(), args=tensors, kwargs={"scale": 2.0})
+    assert list(result.inputs) == ["first", "others_0", "others_1", "scale"]
+    feed = dict(zip(["first", "others_0", "others_1"], (tensor.numpy() for tensor in tensors), strict=True))
+    assert_agrees(result, feed, {"output": tensors[0] + 2 * tensors[1] + 2 * tensors[2]})
+
+
+def test_an_input_named_like_a_value_inside_the_graph_is_no_trouble(assert_agrees: Any) -> None:
+    class Clash(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.add = torch.nn.Parameter(torch.ones(3))
+
+        def forward(self, relu: Tensor) -> dict[str, Tensor]:
+            return {"add": torch.relu(relu) + self.add, "relu": relu}
+
+    result = capture_module(Clash(), "relu[n,3]")
+    x = random(2, 3)
+    expected = {"add": torch.relu(torch.from_numpy(x)) + 1, "relu_out": torch.from_numpy(x)}
+    assert_agrees(result, {"relu": x}, expected)

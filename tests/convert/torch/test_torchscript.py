@@ -318,3 +318,53 @@ def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     capfd.readouterr()
     capture_file(path, "x[n,4]")
     assert capfd.readouterr() == ("", "")
+
+
+def test_inputs_that_are_unused_and_outputs_that_are_inputs_stay(tmp_path: Path, assert_agrees: Any) -> None:
+    class Passes(torch.nn.Module):
+        def forward(self, x: Tensor, unused: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            y = x + 1
+            return x, y, y
+
+    result = capture_file(save(Passes(), tmp_path), "x[n]", "unused[m,2]")
+    x = random(3)
+    y = torch.from_numpy(x) + 1
+    feed = {"x": x, "unused": random(5, 2)}
+    assert_agrees(result, feed, {"output_0": torch.from_numpy(x), "output_1": y, "output_2": y})
+
+
+def test_the_reference_still_runs_after_the_exporter_has_rewritten_functions(
+    tmp_path: Path, assert_agrees: Any
+) -> None:
+    class Resized(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 4, 3)
+            self.norm = torch.nn.BatchNorm2d(4)
+
+        def forward(self, image: Tensor) -> Tensor:
+            return torch.nn.functional.interpolate(self.norm(self.conv(image)), scale_factor=2.0, mode="bilinear")
+
+    module = Resized().eval()
+    result = capture_file(save(module, tmp_path), "image[batch,3,height,width]")
+    assert [value.shape for value in result.model.graph.inputs] == [("batch", 3, "height", "width")]
+    image = random(1, 3, 9, 6)
+    assert_agrees(result, {"image": image}, {"output": module(torch.from_numpy(image)).detach()})
+
+
+def test_a_loop_over_time_in_a_scripted_lstm_takes_other_lengths(tmp_path: Path, assert_agrees: Any) -> None:
+    class Recurrent(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = torch.nn.LSTM(4, 3, batch_first=True, bidirectional=True)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+            return self.lstm(x)
+
+    module = Recurrent().eval()
+    result = capture_file(save(module, tmp_path), "x[batch,time,4]")
+    for shape in ((1, 2, 4), (3, 8, 4)):
+        x = random(*shape)
+        out, (hidden, cell) = module(torch.from_numpy(x))
+        expected = {"output_0": out, "output_1/0": hidden, "output_1/1": cell}
+        assert_agrees(result, {"x": x}, {name: value.detach() for name, value in expected.items()})
