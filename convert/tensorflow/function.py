@@ -61,6 +61,9 @@ class FunctionReference:
 
 def call_flat(function: Any, tensors: Sequence[Any]) -> Any:
     """Call a ConcreteFunction with its tensors in the order of `function.inputs`."""
+    if function.structured_input_signature is None:
+        # A function pruned out of a graph takes its tensors one by one.
+        return function(*tensors)
     args, kwargs = function.structured_input_signature
     structure = tf.nest.pack_sequence_as((args, kwargs), list(tensors), expand_composites=True)
     return function(*structure[0], **structure[1])

@@ -54,6 +54,9 @@ def test_placeholders_are_inputs_and_sinks_are_outputs(path: Path) -> None:
     ours = run_capture(found, {"x": x})
     np.testing.assert_allclose(ours["positive"], np.maximum(x @ WEIGHT, 0))
     np.testing.assert_allclose(ours["parts"], (x @ WEIGHT)[:, :1])
+    theirs = found.reference.run({"x": x})
+    assert list(theirs) == ["positive", "parts"]
+    np.testing.assert_allclose(theirs["positive"], np.maximum(x @ WEIGHT, 0))
 
 
 def test_outputs_can_be_chosen_by_tensor_name(path: Path) -> None:
