@@ -31,9 +31,9 @@ class DataFile:
         for offset, tensor in self.tensors:
             if offset > position:
                 yield bytes(offset - position)
-            data = tensor_bytes(tensor)
-            yield data
-            position = offset + len(data)
+            # Not bound to a name, so that the bytes are free before the next tensor's are made.
+            yield tensor_bytes(tensor)
+            position = offset + tensor.nbytes
 
     def sha256(self) -> str:
         """The SHA-256 of the content, as lowercase hex."""
