@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -21,11 +21,17 @@ from transload.serialize.interface import Node
 class Arguments:
     """One set of arguments, as templates: structures and constants as they are, tensors to be replaced.
 
-    Both dicts go from parameter name to value; the order is that of the callable's signature.
+    Args:
+        positional, keyword: What is passed, by parameter name.
+        omitted: Parameters that are not passed, with their defaults. They are only shown in the trees: a decorated
+            forward need not take what its signature offers.
+        order: The names in the order of the signature, where that is another.
     """
 
     positional: dict[str, Any]
     keyword: dict[str, Any]
+    omitted: dict[str, Any] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The tensors by leaf name, in the order of the trees."""
@@ -51,19 +57,20 @@ class Arguments:
     def fill(self, tensors: Mapping[str, torch.Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments of a call with these tensors, by leaf name."""
 
-        def replace(path: str, item: Any) -> Any:
+        def put(path: str, item: Any) -> Any:
             return tensors[path] if isinstance(item, torch.Tensor) else item
 
-        args = tuple(map_leaves(value, replace, name) for name, value in self.positional.items())
-        return args, {name: map_leaves(value, replace, name) for name, value in self.keyword.items()}
+        args = tuple(map_leaves(value, put, name) for name, value in self.positional.items())
+        return args, {name: map_leaves(value, put, name) for name, value in self.keyword.items()}
 
     def replaced(self, tensors: Mapping[str, torch.Tensor]) -> Arguments:
         """The same arguments with these tensors, by leaf name."""
         args, keyword = self.fill(tensors)
-        return Arguments(dict(zip(self.positional, args, strict=True)), keyword)
+        return replace(self, positional=dict(zip(self.positional, args, strict=True)), keyword=keyword)
 
     def _parameters(self) -> dict[str, Any]:
-        return {**self.positional, **self.keyword}
+        parameters = {**self.positional, **self.keyword, **self.omitted}
+        return {name: parameters[name] for name in self.order or parameters}
 
 
 def described_values(options: ConvertOptions, known: str) -> dict[str, Any]:
@@ -104,23 +111,20 @@ def bind_arguments(forward: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
         raise UsageError(f"The inputs do not fit the module's forward: {error}.", where=f"forward{signature}") from None
-    positional: dict[str, Any] = {}
-    keyword: dict[str, Any] = {}
-    left_out = False
+    order: list[str] = []
+    omitted: dict[str, Any] = {}
     for name, parameter in signature.parameters.items():
-        default = parameter.default
         if parameter.kind is parameter.VAR_POSITIONAL:
-            positional |= {f"{name}_{index}": value for index, value in enumerate(bound.arguments.get(name, ()))}
-            left_out = True
+            order += [f"{name}_{index}" for index, _ in enumerate(bound.arguments.get(name, ()))]
         elif parameter.kind is parameter.VAR_KEYWORD:
-            keyword |= bound.arguments.get(name, {})
-        elif name not in bound.arguments and not (default is None or isinstance(default, bool | int | float | str)):
-            left_out = True
-        elif parameter.kind is parameter.KEYWORD_ONLY or left_out:
-            keyword[name] = bound.arguments.get(name, default)
-        else:
-            positional[name] = bound.arguments.get(name, default)
-    return Arguments(positional, keyword)
+            order += bound.arguments.get(name, {})
+        elif name in bound.arguments:
+            order.append(name)
+        elif parameter.default is None or isinstance(parameter.default, bool | int | float | str):
+            omitted[name] = parameter.default
+            order.append(name)
+    passed = [name for name in order if name not in omitted and name not in kwargs]
+    return Arguments(dict(zip(passed, args, strict=True)), dict(kwargs), omitted, tuple(order))
 
 
 def describe_signature(forward: Any) -> str:

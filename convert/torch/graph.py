@@ -70,25 +70,36 @@ def name_declared_dimensions(model: ir.Model, dimensions: Dimensions) -> tuple[s
 
 
 def mark_moving_axes(model: ir.Model, moving: MovingAxes) -> None:
-    """Correct the shapes of outputs that the exporter takes for fixed although the source's sizes change.
+    """Correct the shapes of outputs by what was seen when the source ran at other sizes.
 
-    torch 2.13 does so with the time axis of a bidirectional LSTM, for one. Shapes inside the graph are then not to be
-    trusted either and are dropped; ONNX Runtime infers its own.
+    Sizes that the exporter could not follow get the name of the input's dimension that they equal. Sizes that it takes
+    for fixed although they change are made dynamic: torch 2.13 does so with the time axis of a bidirectional LSTM.
+    Shapes inside the graph are then not to be trusted either and are dropped; ONNX Runtime infers its own.
     """
+    known = _input_dimensions(model)
+    names: dict[str, str] = {}
     wrong = False
     for value in model.graph.outputs:
+        if value.shape is None:
+            continue
         shape = list(graph_shape(value) or ())
-        for axis, dim in moving.get(value.name or "", {}).items():
-            if axis < len(shape) and isinstance(shape[axis], int):
-                shape[axis] = dim or dimension_name(value.name or "", axis)
+        for axis, name in moving.get(value.name or "", {}).items():
+            dim = shape[axis]
+            if isinstance(dim, int):
+                shape[axis] = name or dimension_name(value.name or "", axis)
                 wrong = True
-        value.shape = ir.Shape(shape) if value.shape is not None else None
+            elif name is not None and dim is None:
+                shape[axis] = name
+            elif name is not None and dim is not None and dim.isidentifier() and dim not in known:
+                names.setdefault(dim, name)
+        value.shape = ir.Shape(shape)
     if wrong:
         kept = {id(value) for value in model.graph.outputs}
         for node in ir.traversal.RecursiveGraphIterator(model.graph):
             for value in node.outputs:
                 if id(value) not in kept:
                     value.shape = None
+    rename_dimensions(model, names)
 
 
 def name_other_dimensions(model: ir.Model) -> None:
@@ -96,7 +107,7 @@ def name_other_dimensions(model: ir.Model) -> None:
 
     Expressions such as `2*batch` stay; names that the inputs have stay too.
     """
-    known = {dim for value in model.graph.inputs for dim in graph_shape(value) or () if isinstance(dim, str)}
+    known = _input_dimensions(model)
     names: dict[str, str] = {}
     for value in model.graph.outputs:
         for axis, dim in enumerate(graph_shape(value) or ()):
@@ -130,6 +141,10 @@ def strip_initializer_prefix(model: ir.Model, prefix: str) -> None:
         short = name.removeprefix(prefix)
         if short not in used:
             value.name = short
+
+
+def _input_dimensions(model: ir.Model) -> set[str]:
+    return {dim for value in model.graph.inputs for dim in graph_shape(value) or () if isinstance(dim, str)}
 
 
 def _renamed(dim: int | ir.SymbolicDim, symbol: re.Pattern[str], names: Mapping[str, str]) -> int | str | None:

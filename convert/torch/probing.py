@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from transload.convert.capture import Array
 from transload.convert.structure import map_tensors
 from transload.convert.torch.dimensions import Dimensions, dimension_sizes, example_at_other_sizes
@@ -12,7 +14,7 @@ from transload.serialize.errors import UnsupportedError
 from transload.serialize.interface import Node, Tensor, leaves
 
 MovingAxes = Mapping[str, Mapping[int, str | None]]
-"""Output name -> axis -> the dynamic dimension that it equals, or None where it is none of them."""
+"""Output name -> axis -> the dynamic dimension that it equals whatever the values, or None where it is none of them."""
 
 
 def probe_other_sizes(
@@ -31,26 +33,35 @@ def probe_other_sizes(
     if not dimensions:
         return {}
     other, sizes = example_at_other_sizes(example, dimensions)
-    try:
-        there = reference.observe(other)
-    except UnsupportedError:
-        raise
-    # A source refuses sizes in any way that Python code can fail. Which it takes, the equivalence check finds out.
-    except Exception:
+    there = _try_observe(reference, other)
+    if there is None:
         return {}
     if _without_shapes(there) != _without_shapes(outputs):
         raise UnsupportedError(
             "What the source returns depends on its inputs' sizes: the number of tensors, or a Python number.",
             hint="Return tensors only, or give those sizes as numbers in --input.",
         )
+    # A size that follows the values, as that of torch.nonzero, is another one for zeros.
+    zeros = _try_observe(reference, {name: np.zeros_like(array) for name, array in other.items()})
+    same_for_zeros = {leaf.name for leaf in set(leaves(there)) & set(leaves(zeros))} if zeros is not None else set()
     former = dimension_sizes(example, dimensions)
     moving: dict[str, dict[int, str | None]] = {}
     for ours, theirs in zip(leaves(outputs), leaves(there), strict=True):
         for axis, pair in enumerate(zip(ours.shape or (), theirs.shape or (), strict=False)):
             if pair[0] != pair[1]:
                 same = [dim for dim, size in sizes.items() if (former[dim], size) == pair]
-                moving.setdefault(ours.name, {})[axis] = same[0] if same else None
+                moving.setdefault(ours.name, {})[axis] = same[0] if same and ours.name in same_for_zeros else None
     return moving
+
+
+def _try_observe(reference: TorchReference, feed: Mapping[str, Array]) -> Node | None:
+    try:
+        return reference.observe(feed)
+    except UnsupportedError:
+        raise
+    # A source refuses inputs in any way that Python code can fail. Which it takes, the equivalence check finds out.
+    except Exception:
+        return None
 
 
 def _without_shapes(tree: Node) -> Node:

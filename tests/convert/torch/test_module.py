@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -399,6 +400,24 @@ def test_positional_arguments_without_names_are_numbered(assert_agrees: Any) -> 
     assert list(result.inputs) == ["first", "others_0", "others_1", "scale"]
     feed = dict(zip(["first", "others_0", "others_1"], (tensor.numpy() for tensor in tensors), strict=True))
     assert_agrees(result, feed, {"output": tensors[0] + 2 * tensors[1] + 2 * tensors[2]})
+
+
+def test_a_decorated_forward_is_called_as_the_user_calls_it() -> None:
+    def add_flag(forward: Any) -> Any:
+        @functools.wraps(forward)
+        def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return forward(self, *args, flag=True, **kwargs)
+
+        return wrapped
+
+    class Decorated(torch.nn.Module):
+        @add_flag
+        def forward(self, x: Tensor, flag: bool = False, scale: float = 2.0) -> Tensor:
+            return x * scale if flag else x
+
+    result = capture_module(Decorated(), "x[3]")
+    assert list(result.inputs.items())[1:] == [("flag", Constant(False)), ("scale", Constant(2.0))]
+    assert result.reference.run({"x": np.ones(3, np.float32)})["output"].tolist() == [2, 2, 2]
 
 
 def test_an_input_named_like_a_value_inside_the_graph_is_no_trouble(assert_agrees: Any) -> None:

@@ -352,6 +352,18 @@ def test_the_reference_still_runs_after_the_exporter_has_rewritten_functions(
     assert_agrees(result, {"image": image}, {"output": module(torch.from_numpy(image)).detach()})
 
 
+def test_sizes_that_the_exporter_cannot_follow_are_named_by_what_the_source_returns(tmp_path: Path) -> None:
+    class Kept(torch.nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            rows = x
+            for _ in range(2):
+                rows = rows + 1
+            return rows, rows[x[:, 0] != 0]
+
+    result = capture_file(save(Kept(), tmp_path), "x[n,2]")
+    assert [value.shape[0] for value in result.model.graph.outputs if value.shape] == ["n", "output_1_dim0"]
+
+
 def test_a_loop_over_time_in_a_scripted_lstm_takes_other_lengths(tmp_path: Path, assert_agrees: Any) -> None:
     class Recurrent(torch.nn.Module):
         def __init__(self) -> None:
