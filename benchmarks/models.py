@@ -53,10 +53,11 @@ def wide_mlp():  # type: ignore[no-untyped-def]
 
 def make_minilm(path: Path) -> None:
     """The demo's sentence-embedding model, 91 MB, traced."""
-    import runpy
+    import subprocess
+    import sys
 
     script = Path(__file__).resolve().parents[1] / "samples" / "sentence_embedding" / "make_torchscript.py"
-    runpy.run_path(str(script))["main"](str(path))
+    subprocess.run([sys.executable, str(script), str(path)], check=True)
 
 
 def make_wide_mlp(path: Path) -> None:

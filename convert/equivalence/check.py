@@ -10,6 +10,7 @@ from transload.convert.equivalence.case import Checked, check_inputs, check_repe
 from transload.convert.equivalence.dimensions import find_variables
 from transload.convert.equivalence.dynamic_check import DynamicEvidence, check_dimensions
 from transload.convert.equivalence.inputs import InputSet, choose_inputs, plan_samplers
+from transload.convert.equivalence.response import describe_unmoved, find_responding
 from transload.convert.equivalence.sides import LoadModel, Sides, load_for_check, open_sides
 from transload.convert.options import ConvertOptions
 from transload.runtime.comparison import NOISE_FACTOR
@@ -68,11 +69,13 @@ def check_equivalence(
     sized = check_dimensions(sides, samplers, variables, options.seed, quick=quick)
     candidates = [example, *_within_limit(sized.checked)]
     cases = [example.case, *(item.case for item in sized.checked)]
+    responding: set[str] = set()
     for number, inputs in enumerate(choose_inputs(capture, samplers, options.seed)):
         if quick and number:
             break
         item = check_inputs(sides, inputs)
         cases.append(item.case)
+        responding |= find_responding(example.source, item.source, sides.tolerances)
         candidates += _within_limit((item,))
     check_repetition(sides, example, "after other input sets")
     if len(cases) > 1 and all(case.result == "undefined" for case in cases[1:]):
@@ -82,7 +85,8 @@ def check_equivalence(
             hint="Give an example from which others can be made with --example FILE.npz.",
         )
     chosen = _choose_vectors(candidates)
-    proof = Proof(options.proof, tuple(cases), _write_notes(cases, sized))
+    unmoved = describe_unmoved(name for name in example.source if name not in responding)
+    proof = Proof(options.proof, tuple(cases), (*_write_notes(cases, sized), *unmoved))
     vectors = tuple(VectorSet(item.feed, item.source) for item in chosen)
     return Evidence(proof, vectors, sized.dynamic, _widen_tolerances(sides, chosen))
 
