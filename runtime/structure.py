@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from transload.serialize.errors import UsageError
-from transload.serialize.interface import Constant, Dict, Interface, List, Node, Nothing, Tensor, Tuple
+from transload.serialize.interface import Constant, Dict, Interface, List, Node, Nothing, Tensor, Tuple, leaves
 
 Array = np.ndarray[Any, Any]
 
@@ -40,7 +40,7 @@ def flatten_arguments(interface: Interface, args: Sequence[Any], kwargs: Mapping
     for name, node in interface.inputs.items():
         if name in given:
             _flatten(given[name], node, name, feed)
-        elif not isinstance(node, Nothing | Constant):
+        elif any(leaves(node)):
             raise UsageError(f"The parameter {name!r} is missing.", hint=f"It takes {describe(node)}.")
     return feed
 

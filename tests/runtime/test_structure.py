@@ -47,6 +47,11 @@ def test_nested_arguments_are_flattened_by_position_and_by_name() -> None:
     assert flatten_arguments(NESTED, (), {"cache": cache, "x": A, "mask": None, "scale": 2.0}) == expected
 
 
+def test_a_parameter_without_tensors_may_be_left_out() -> None:
+    declared = interface(x=leaf("x"), sizes=List((Constant(1), Constant(2))))
+    assert flatten_arguments(declared, (A,), {}) == {"x": A}
+
+
 @pytest.mark.parametrize(
     ("args", "kwargs", "message"),
     [
