@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 
 import onnx_ir as ir
@@ -91,14 +90,7 @@ def assemble(
         outputs=with_graph_shapes(outputs, model.graph.outputs),
         reference=reference,
         example=example,
-        source=SourceRecord(source.kind.value, "torch", str(torch.__version__), _sha256(source)),
+        source=SourceRecord(source.kind.value, "torch", str(torch.__version__)),
         notes=(*notes, *dimension_notes),
         resources=resources,
     )
-
-
-def _sha256(source: Source) -> str:
-    if source.path is None:
-        return ""
-    with source.path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,6 +22,7 @@ from transload.convert.torch.probing import probe_other_sizes
 from transload.convert.torch.quiet import quiet
 from transload.convert.torch.reference import TorchReference
 from transload.convert.torch.tensors import to_torch
+from transload.convert.torch.trust import check_program_trust
 from transload.serialize.dtypes import dtype_from_onnx
 from transload.serialize.errors import SourceError, UnsupportedError, UsageError
 
@@ -34,7 +35,7 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
         UnsupportedError: operators have no translation (all are listed), or a named dimension is fixed in the program.
         SourceError: the file is damaged.
     """
-    program = _load(source)
+    program = _load(source, options.trust_source)
     model, notes = export_program(program, opset=options.opset)
     arguments = _placeholders(program)
     names = tuple(arguments.tensors())
@@ -61,10 +62,12 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     ]
 
 
-def _load(source: Source) -> torch.export.ExportedProgram:
+def _load(source: Source, trusted: bool) -> torch.export.ExportedProgram:
     if source.path is None:
         program: torch.export.ExportedProgram = source.value
         return program
+    if not trusted:
+        check_program_trust(source.path)
     # Reading a damaged archive fails in as many ways as there are members in it.
     try:
         with quiet():
