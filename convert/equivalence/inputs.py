@@ -79,7 +79,9 @@ def choose_inputs(capture: Capture, samplers: tuple[Sampler, ...], seed: int) ->
     """
     seen = {_fingerprint(capture.example)}
     sizes = _example_sizes(samplers)
-    for name, draw in _styles(seed):
+    for name, draw, roles in _styles(seed):
+        if not any(sampler.role in roles for sampler in samplers):
+            continue
         rng = np.random.default_rng([seed, len(seen)])
         feed = {sampler.tensor.name: draw(sampler, sampler.example.shape, sizes, rng) for sampler in samplers}
         if _fingerprint(feed) not in seen:
@@ -108,16 +110,22 @@ def choose_sized_inputs(
 Draw = Callable[[Sampler, tuple[int, ...], Sizes, np.random.Generator], Array]
 
 
-def _styles(seed: int) -> Iterator[tuple[str, Draw]]:
+NUMBERS = frozenset({"float", "calculation"})
+INTEGER_ROLES = frozenset({"calculation", "index", "unknown", "bool"})
+EVERY_ROLE = NUMBERS | INTEGER_ROLES | {"mask", "levels", "string"}
+
+
+def _styles(seed: int) -> Iterator[tuple[str, Draw, frozenset[str]]]:
+    """Name, drawing function, and the roles of which an input must have one for the set to make sense."""
     for style in range(SEEDS):
-        yield f"seed {seed + style + 1}", partial(_draw_seed, style=style)
-    yield "negatives", _draw_negatives
-    yield "zeros", _draw_zeros
-    yield "large values", partial(_draw_magnitudes, exponents=LARGE_EXPONENTS)
-    yield "small values", partial(_draw_magnitudes, exponents=SMALL_EXPONENTS)
-    yield "lowest integers", partial(_draw_edge, highest=False)
-    yield "highest integers", partial(_draw_edge, highest=True)
-    yield "not finite", _draw_not_finite
+        yield f"seed {seed + style + 1}", partial(_draw_seed, style=style), EVERY_ROLE
+    yield "negatives", _draw_negatives, NUMBERS
+    yield "zeros", _draw_zeros, NUMBERS | {"string"}
+    yield "large values", partial(_draw_magnitudes, exponents=LARGE_EXPONENTS), frozenset({"float"})
+    yield "small values", partial(_draw_magnitudes, exponents=SMALL_EXPONENTS), frozenset({"float"})
+    yield "lowest integers", partial(_draw_edge, highest=False), INTEGER_ROLES
+    yield "highest integers", partial(_draw_edge, highest=True), INTEGER_ROLES
+    yield "not finite", _draw_not_finite, frozenset({"float"})
 
 
 def _plan(tensor: Tensor, example: Array, uses: Mapping[str, IntegerUse]) -> Sampler:

@@ -70,9 +70,10 @@ def _print_evidence(console: Console, interface: Interface) -> None:
         f"{'WARNING: ' if unproven else ''}proof: {proof_text(interface.proof)}", style="yellow" if unproven else ""
     )
     for output, tolerance in interface.tolerances.items():
+        noise = f", the source's own noise {tolerance.noise:.3g}" if tolerance.noise else ""
         wider = " (widened by the user)" if interface.user_tolerance else ""
         console.print(
-            f"tolerance of {output}: atol {tolerance.atol:g}, rtol {tolerance.rtol:g}{wider}",
+            f"tolerance of {output}: atol {tolerance.atol:g}, rtol {tolerance.rtol:g}{noise}{wider}",
             style="yellow" if wider else "",
         )
     for note in interface.proof.notes:
