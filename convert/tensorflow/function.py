@@ -11,8 +11,8 @@ import onnx_ir as ir
 
 from transload.convert.capture import Array, Capture, Feed
 from transload.convert.options import ConvertOptions, InputSpec, make_example
+from transload.convert.tensorflow.conversion import convert_frozen, convert_function
 from transload.convert.tensorflow.framework import VERSION, dtype_name, tf
-from transload.convert.tensorflow.tf2onnx_adapter import convert_graph, freeze, simplify
 from transload.serialize.dtypes import ONNX_NUMBER
 from transload.serialize.errors import UsageError
 from transload.serialize.interface import Dimension, Node, SourceRecord, Tensor, leaves
@@ -129,25 +129,11 @@ def capture_function(named: NamedFunction, options: ConvertOptions, kind: str) -
         UnsupportedError: operations that tf2onnx cannot convert, all of them.
         UsageError: the example lacks an input.
     """
-    sources = list(named.inputs)
-    if named.graph_def is None:
-        graph_def = freeze(named.function, sources, named.output_names)
-    else:
-        graph_def = simplify(named.graph_def, sources, named.output_names)
     output_leaves = list(leaves(named.outputs))
-    # tf2onnx takes whole shapes only; where some dimension stays dynamic, TensorFlow's own shape serves.
-    shapes = {
-        source: [dim for dim in leaf.shape if isinstance(dim, int)]
-        for source, leaf in named.inputs.items()
-        if leaf.shape is not None and all(isinstance(dim, int) for dim in leaf.shape)
-    }
-    model = convert_graph(
-        graph_def,
-        {source: leaf.name for source, leaf in named.inputs.items()},
-        {source: leaf.name for source, leaf in zip(named.output_names, output_leaves, strict=True)},
-        options.opset,
-        shapes,
-    )
+    if named.graph_def is None:
+        model = convert_function(named.function, named.inputs, named.output_names, output_leaves, options.opset)
+    else:
+        model = convert_frozen(named.graph_def, named.inputs, named.output_names, output_leaves, options.opset)
     _declare_inputs(model, list(named.inputs.values()))
     _declare_outputs(model, output_leaves)
     return Capture(

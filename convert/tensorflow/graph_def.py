@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from transload.convert.tensorflow.trust import check_graph_trust
 from transload.serialize.errors import SourceError, UsageError
 
 COMPONENT = "graph"
-_NO_OUTPUTS = frozenset({"Placeholder", "PlaceholderWithDefault", "NoOp", "Assert", "Const"})
+_NO_SINKS = frozenset({"Placeholder", "Const"})
 _VARIABLES = frozenset({"VariableV2", "VarHandleOp", "Variable"})
 
 
@@ -46,13 +47,16 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
             f"The graph is not frozen: its weights are in variables, not in the file ({variables[0]!r}, …).",
             hint="Freeze it, or convert the SavedModel that it belongs to.",
         )
+    defaults = _settle_defaults(graph_def)
     placeholders = [node.name for node in graph_def.node if node.op == "Placeholder"]
     given = check_specs(options, placeholders)
     _fill_in_ranks(graph_def, given)
-    outputs = list(options.outputs) or _sinks(graph_def)
+    asked = [name if ":" in name else f"{name}:0" for name in options.outputs]
+    wrapped = _import_graph(graph_def)
+    outputs = list(dict.fromkeys(asked)) or _sinks(wrapped.graph)
     if not placeholders or not outputs:
         raise UsageError("The graph has no placeholder, or no output.", hint="Name outputs with --outputs NODE:0.")
-    function = _import_function(graph_def, placeholders, outputs)
+    function = _prune(wrapped, placeholders, outputs)
     inputs = {
         tensor.name: name_dimensions(name, tensor.shape, tensor.dtype, given.get(name))
         for name, tensor in zip(placeholders, function.inputs, strict=True)
@@ -68,7 +72,9 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
         [tensor.name for tensor in function.outputs],
         graph_def,
     )
-    return [capture_function(named, options, source.kind.value)]
+    captured = capture_function(named, options, source.kind.value)
+    notes = tuple(f"The placeholder {name!r} always has its default value." for name in defaults)
+    return [replace(captured, notes=captured.notes + notes)]
 
 
 def read_graph_def(path: Path) -> Any:
@@ -98,29 +104,53 @@ def _fill_in_ranks(graph_def: Any, specs: Mapping[str, InputSpec]) -> None:
             node.attr["shape"].shape.CopyFrom(known.as_proto())
 
 
-def _sinks(graph_def: Any) -> list[str]:
-    """The first output of every node that no other node uses."""
-    used = {name.lstrip("^").split(":")[0] for node in graph_def.node for name in node.input}
-    return [f"{node.name}:0" for node in graph_def.node if node.name not in used and node.op not in _NO_OUTPUTS]
+def _settle_defaults(graph_def: Any) -> list[str]:
+    """Make placeholders with a default value that value for good; their names."""
+    names = []
+    for node in graph_def.node:
+        if node.op == "PlaceholderWithDefault":
+            names.append(node.name)
+            dtype = node.attr["dtype"].type
+            node.op = "Identity"
+            node.attr.clear()
+            node.attr["T"].type = dtype
+    return names
 
 
-def _import_function(graph_def: Any, placeholders: list[str], outputs: list[str]) -> Any:
-    """The graph as a ConcreteFunction from placeholders to outputs.
+def _sinks(graph: Any) -> list[str]:
+    """The first output of every operation that has one and that no other operation uses."""
+    operations = graph.get_operations()
+    used = {name.lstrip("^").split(":")[0] for operation in operations for name in operation.node_def.input}
+    return [
+        operation.outputs[0].name
+        for operation in operations
+        if operation.outputs and operation.name not in used and operation.type not in _NO_SINKS
+    ]
+
+
+def _import_graph(graph_def: Any) -> Any:
+    """The graph in TensorFlow.
+
+    Raises:
+        SourceError: TensorFlow does not take it.
+    """
+    try:
+        return tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), [])
+    except ValueError as error:
+        raise SourceError(f"TensorFlow does not take the graph: {error}") from error
+
+
+def _prune(wrapped: Any, placeholders: list[str], outputs: list[str]) -> Any:
+    """The ConcreteFunction from placeholders to outputs.
 
     Raises:
         UsageError: an output is not in the graph.
-        SourceError: TensorFlow does not take the graph.
     """
     try:
-        wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), [])
-    except ValueError as error:
-        raise SourceError(f"TensorFlow does not take the graph: {error}") from error
-    names = [name if ":" in name else f"{name}:0" for name in outputs]
-    try:
-        fetches = [wrapped.graph.as_graph_element(name) for name in names]
+        fetches = [wrapped.graph.as_graph_element(name) for name in outputs]
     except (KeyError, ValueError) as error:
         raise UsageError(
-            f"The graph lacks an output: {error}", hint=f"Sinks of the graph: {', '.join(_sinks(graph_def))}."
+            f"The graph lacks an output: {error}", hint=f"Sinks of the graph: {', '.join(_sinks(wrapped.graph))}."
         ) from error
     return wrapped.prune([f"{name}:0" for name in placeholders], fetches)
 

@@ -90,7 +90,8 @@ def load_model(path: Path, trusted: bool) -> Any:
 
 def _describe_inputs(model: Any, options: ConvertOptions) -> tuple[list[_Input], Any]:
     """Each input, and the structure in which the model takes them."""
-    if model.inputs:
+    # A Sequential model that was never built raises where it should have no inputs.
+    if model.built and getattr(model, "inputs", None):
         # A Sequential model has no `input` before it was called, and takes its one tensor bare.
         structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
         flat = tf.nest.flatten(structure)

@@ -63,7 +63,9 @@ def name_signature(component: str, function: Any, options: ConvertOptions) -> Na
     }
     results = dict(sorted(function.structured_outputs.items()))
     outputs = build_output_tree(results, output_leaf, taken=names)
-    output_names = [tensor.name for tensor in function.outputs]
+    # TensorFlow 1's signatures may give one tensor under several names; TensorFlow 2's give descriptions here.
+    flat = tf.nest.flatten(results)
+    output_names = [graph.name for graph in (flat if all(map(tf.is_symbolic_tensor, flat)) else function.outputs)]
     return NamedFunction(
         component,
         function,

@@ -1,4 +1,4 @@
-"""The narrow way through tf2onnx: a concrete function or a frozen graph in, an ONNX graph under our names out."""
+"""The narrow way through tf2onnx: a concrete function or a frozen graph in, an ONNX graph under the same names out."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ import contextlib
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import onnx
 import onnx_ir as ir
 
+from transload.convert.passes import find_unsupported
 from transload.convert.tensorflow.framework import silence, tf
 from transload.serialize.errors import UnsupportedError, UnsupportedOperation
 
 with silence():
     import tf2onnx.optimizer
     from tf2onnx import tf_loader, tfonnx
-
-MAX_GRAPH_BYTES = (1 << 31) - 1
-"""A GraphDef is one protobuf message, and protobuf ends at 2 GiB."""
 
 OPTIMIZERS = OrderedDict(
     (optimizer.__name__, optimizer)
@@ -65,45 +63,67 @@ class _ErrorCollector(logging.Handler):
 
 
 def freeze(function: Any, input_names: Sequence[str], output_names: Sequence[str]) -> Any:
-    """The GraphDef of a `ConcreteFunction` with its variables as constants, simplified by TensorFlow.
+    """The GraphDef of a ConcreteFunction with its variables as constants, simplified by TensorFlow.
 
     Raises:
-        UnsupportedError: the weights do not fit into a GraphDef.
+        UnsupportedError: TensorFlow cannot freeze it.
     """
-    weights_bytes = sum(variable.shape.num_elements() * variable.dtype.size for variable in function.graph.variables)
-    if weights_bytes > MAX_GRAPH_BYTES:
-        raise UnsupportedError(
-            f"The model's weights are {weights_bytes / 1e9:.1f} GB; a frozen TensorFlow graph ends at 2 GiB.",
-            hint="tf2onnx 1.17.0 cannot take larger ones with numpy 2.",
-        )
-    with _quiet():
+    with _quiet(), _translate_errors("TensorFlow cannot freeze the graph"):
         return tf_loader.from_function(function, list(input_names), list(output_names))
 
 
+def inline(graph_def: Any, input_names: Sequence[str], output_names: Sequence[str]) -> Any:
+    """A GraphDef with its function calls inlined; loops and branches stay operations with functions.
+
+    Raises:
+        UnsupportedError: TensorFlow does not take the graph.
+    """
+    # As tf.function's own freezing does: neither another implementation for a GPU nor switches for loops and branches.
+    for function in graph_def.library.function:
+        if "api_implements" in function.attr:
+            del function.attr["api_implements"]
+    for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
+        for node in nodes:
+            if "_lower_using_switch_merge" in node.attr:
+                node.attr["_lower_using_switch_merge"].b = False
+    return simplify(graph_def, input_names, output_names)
+
+
 def simplify(graph_def: Any, input_names: Sequence[str], output_names: Sequence[str]) -> Any:
-    """A frozen GraphDef cut down to what its outputs need, simplified by TensorFlow."""
-    with _quiet(), tf.Graph().as_default():
-        return tf_loader.tf_optimize(list(input_names), list(output_names), graph_def)
+    """A frozen GraphDef cut down to what its outputs need, simplified by TensorFlow.
+
+    Raises:
+        UnsupportedError: TensorFlow does not take the graph.
+    """
+    with _quiet(), tf.Graph().as_default(), _translate_errors("TensorFlow cannot simplify the graph"):
+        return tf_loader.tf_optimize(list(dict.fromkeys(input_names)), list(dict.fromkeys(output_names)), graph_def)
 
 
-def convert_graph(
-    graph_def: Any,
-    inputs: Mapping[str, str],
-    outputs: Mapping[str, str],
-    opset: int,
-    shapes: Mapping[str, Sequence[int]],
-) -> ir.Model:
+def convert_graph(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str], opset: int) -> ir.Model:
     """Translate a frozen, simplified GraphDef.
 
     Args:
         graph_def: The graph.
-        inputs, outputs: Our names by TensorFlow's tensor names (`x:0`).
+        inputs, outputs: TensorFlow's names of tensors (`x:0`), which the ONNX graph keeps; no tensor twice.
         opset: The ONNX opset to write.
-        shapes: Shapes that override TensorFlow's, by TensorFlow's tensor names.
 
     Raises:
         UnsupportedError: it lists every operation that tf2onnx could not convert.
     """
+    with _translate_errors("tf2onnx cannot convert the graph"):
+        try:
+            # With `catch_errors` tf2onnx copies the whole graph, weights included, before each optimiser: 8.4 GB
+            # instead of 4.6 GB for ResNet50V2's 102 MB.
+            return _convert(graph_def, inputs, outputs, opset, catch_errors=False)
+        except (UnsupportedError, MemoryError):
+            raise
+        except Exception:
+            # An optimiser of tf2onnx raised, which may be anything, and left the graph half changed. The copies are
+            # the price of going on without that optimiser.
+            return _convert(graph_def, inputs, outputs, opset, catch_errors=True)
+
+
+def _convert(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str], opset: int, catch_errors: bool) -> ir.Model:
     collector = _ErrorCollector()
     with _quiet(collector), tf.Graph().as_default() as graph:
         tf.import_graph_def(graph_def, name="")
@@ -113,19 +133,31 @@ def convert_graph(
             opset=opset,
             input_names=list(inputs),
             output_names=list(outputs),
-            shape_override={name: list(shape) for name, shape in shapes.items()},
-            tensors_to_rename={**inputs, **outputs},
         )
-        if collector.operations:
-            raise UnsupportedError(
-                f"tf2onnx cannot convert {len(collector.operations)} operations of the model.",
-                operations=tuple(collector.operations),
-            )
-        # With `catch_errors` tf2onnx copies the whole graph, weights included, before each optimiser: 8.4 GB instead
-        # of 4.6 GB for ResNet50V2's 102 MB.
-        optimized = tf2onnx.optimizer.optimize_graph(converted, catch_errors=False, optimizers=OPTIMIZERS)
-        model = optimized.make_model("")
-    return _to_ir(model)
+        _refuse(collector.operations)
+        optimized = tf2onnx.optimizer.optimize_graph(converted, catch_errors=catch_errors, optimizers=OPTIMIZERS)
+        model = _to_ir(optimized.make_model(""))
+    # tf2onnx leaves TensorFlow's operations in the graph and says so only in its log, whose words may change.
+    _refuse(find_unsupported(model))
+    return model
+
+
+def _refuse(operations: Sequence[UnsupportedOperation]) -> None:
+    if operations:
+        count = "one operation" if len(operations) == 1 else f"{len(operations)} operations"
+        raise UnsupportedError(f"tf2onnx cannot convert {count} of the model.", operations=tuple(operations))
+
+
+@contextlib.contextmanager
+def _translate_errors(what: str) -> Iterator[None]:
+    """Whatever TensorFlow and tf2onnx raise over a graph means that it cannot be converted; their words go along."""
+    try:
+        yield
+    except (UnsupportedError, MemoryError):
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        raise UnsupportedError(f"{what}: {type(error).__name__}: {lines[0]}") from error
 
 
 def _to_ir(model: onnx.ModelProto) -> ir.Model:

@@ -1,0 +1,163 @@
+"""From a named TensorFlow function to an ONNX graph under our names, with large weights kept outside of protobufs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import onnx_ir as ir
+
+from transload.convert.tensorflow.framework import tf
+from transload.convert.tensorflow.lazy_weights import Weight, attach_weights
+from transload.convert.tensorflow.separated_weights import separate_captures, separate_constants
+from transload.convert.tensorflow.tf2onnx_adapter import convert_graph, freeze, inline, simplify
+from transload.serialize.errors import UnsupportedError
+from transload.serialize.interface import Tensor
+
+MAX_GRAPH_BYTES = (1 << 31) - 1
+"""A GraphDef is one protobuf message, and protobuf ends at 2 GiB."""
+
+SEPARATE_BYTES = 32 << 20
+"""Models with fewer weights are frozen whole: tf2onnx then folds more, and its copies are small."""
+
+
+def convert_function(
+    function: Any, inputs: Mapping[str, Tensor], output_names: Sequence[str], outputs: Sequence[Tensor], opset: int
+) -> ir.Model:
+    """Convert a ConcreteFunction.
+
+    Args:
+        function: The function.
+        inputs: Our leaf for each input, by TensorFlow's tensor name.
+        output_names: TensorFlow's tensor name for each of `outputs`; one tensor may be there twice.
+        outputs: Our leaves.
+        opset: The ONNX opset to write.
+
+    Raises:
+        UnsupportedError: operations that cannot be converted, all of them, or weights that cannot be kept apart and do
+            not fit into a GraphDef.
+    """
+    size_bytes = sum(variable.shape.num_elements() * variable.dtype.size for variable in function.graph.variables)
+    refusal: UnsupportedError | None = None
+    if size_bytes >= SEPARATE_BYTES:
+        try:
+            separated = _separate_function(function, inputs, output_names)
+            if separated is not None:
+                return _convert(*separated, inputs, output_names, outputs, opset)
+        except UnsupportedError as error:
+            # Some handlers of tf2onnx want weights to be constants.
+            refusal = error
+    if size_bytes > MAX_GRAPH_BYTES:
+        raise refusal or UnsupportedError(
+            f"The model's weights are {size_bytes / 1e9:.1f} GB, and a frozen TensorFlow graph ends at 2 GiB.",
+            hint="Larger models convert when no loop, branch or lookup table takes their variables.",
+        )
+    graph_def = freeze(function, list(inputs), output_names)
+    if _fix_input_shapes(graph_def, inputs):
+        graph_def = simplify(graph_def, list(inputs), output_names)
+    return _convert(graph_def, {}, inputs, output_names, outputs, opset)
+
+
+def convert_frozen(
+    graph_def: Any, inputs: Mapping[str, Tensor], output_names: Sequence[str], outputs: Sequence[Tensor], opset: int
+) -> ir.Model:
+    """Convert a frozen GraphDef, which is left as it was; arguments and errors as `convert_function`."""
+    graph = _copy(graph_def)
+    _fix_input_shapes(graph, inputs)
+    if graph.ByteSize() >= SEPARATE_BYTES:
+        separated = _copy(graph)
+        weights = separate_constants(separated)
+        try:
+            separated = simplify(separated, [*inputs, *weights], output_names)
+            return _convert(separated, weights, inputs, output_names, outputs, opset)
+        except UnsupportedError:
+            # Some handlers of tf2onnx want weights to be constants. What nothing can convert is refused below, in full.
+            del separated, weights
+    return _convert(simplify(graph, list(inputs), output_names), {}, inputs, output_names, outputs, opset)
+
+
+def _separate_function(
+    function: Any, inputs: Mapping[str, Tensor], output_names: Sequence[str]
+) -> tuple[Any, dict[str, Weight]] | None:
+    """The function's graph without its large weights, and these; None where they cannot be kept apart."""
+    graph_def = function.graph.as_graph_def()
+    _fix_input_shapes(graph_def, inputs)
+    captured = [inner.name for _, inner in function.graph.captures]
+    graph_def = inline(graph_def, [*inputs, *captured], output_names)
+    weights = separate_captures(graph_def, function)
+    if weights is None:
+        return None
+    weights |= separate_constants(graph_def)
+    return simplify(graph_def, [*inputs, *weights], output_names), weights
+
+
+def _convert(
+    graph_def: Any,
+    weights: Mapping[str, Weight],
+    inputs: Mapping[str, Tensor],
+    output_names: Sequence[str],
+    outputs: Sequence[Tensor],
+    opset: int,
+) -> ir.Model:
+    own_names = _add_output_nodes(graph_def, output_names, outputs)
+    present = {f"{node.name}:0" for node in graph_def.node if node.op == "Placeholder"}
+    names = [*(name for name in weights if name in present), *(name for name in inputs if name in present)]
+    model = convert_graph(graph_def, names, list(own_names), opset)
+    attach_weights(model, weights)
+    _rename(model, {name: leaf.name for name, leaf in inputs.items()} | own_names)
+    return model
+
+
+def _add_output_nodes(graph_def: Any, output_names: Sequence[str], outputs: Sequence[Tensor]) -> dict[str, str]:
+    """Give each output a tensor of its own, as one may be there twice, or be an input; our names by theirs."""
+    taken = {node.name for node in graph_def.node}
+    own_names: dict[str, str] = {}
+    for index, (name, leaf) in enumerate(zip(output_names, outputs, strict=True)):
+        node = graph_def.node.add(name=f"output_{index}", op="Identity", input=[name])
+        while node.name in taken:
+            node.name += "_"
+        node.attr["T"].type = tf.as_dtype(leaf.dtype).as_datatype_enum
+        own_names[f"{node.name}:0"] = leaf.name
+    return own_names
+
+
+def _rename(model: ir.Model, names: Mapping[str, str]) -> None:
+    """Give the graph's inputs and outputs our names; whatever else had one of these gets another."""
+    graph = model.graph
+    ends = {id(value) for value in (*graph.inputs, *graph.outputs)}
+    inner = [value for part in model.graphs() for value in (*part.inputs, *part.initializers.values())]
+    inner += [value for node in graph.all_nodes() for value in node.outputs]
+    reserved = set(names.values())
+    for value in inner:
+        if value.name in reserved and id(value) not in ends:
+            value.name = f"{value.name}__inner"
+    for value in (*graph.inputs, *graph.outputs):
+        value.name = names[value.name or ""]
+
+
+def _fix_input_shapes(graph_def: Any, inputs: Mapping[str, Tensor]) -> bool:
+    """Write the sizes that the user fixed into the placeholders; whether that changed any."""
+    changed = False
+    leaves = {source.partition(":")[0]: leaf for source, leaf in inputs.items()}
+    for node in graph_def.node:
+        leaf = leaves.get(node.name)
+        if leaf is None or leaf.shape is None:
+            continue
+        wanted = tf.TensorShape([dim if isinstance(dim, int) else None for dim in leaf.shape])
+        known = tf.TensorShape(node.attr["shape"].shape) if "shape" in node.attr else tf.TensorShape(None)
+        if known.rank is None or known.as_list() != wanted.as_list():
+            node.attr["shape"].shape.CopyFrom(wanted.as_proto())
+            changed = True
+    if changed:
+        # What was inferred from the former shapes.
+        for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
+            for node in nodes:
+                if "_output_shapes" in node.attr:
+                    del node.attr["_output_shapes"]
+    return changed
+
+
+def _copy(graph_def: Any) -> Any:
+    copy = type(graph_def)()
+    copy.CopyFrom(graph_def)
+    return copy

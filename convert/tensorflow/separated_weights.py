@@ -1,0 +1,171 @@
+"""Large weights stay outside of TensorFlow's and tf2onnx's protobufs: placeholders on the way in, lazy tensors after.
+
+A frozen GraphDef holds every weight, and both TensorFlow's freezing and tf2onnx's optimisers copy it many times over:
+4.6 GB for ResNet50V2's 102 MB. It also ends at 2 GiB. So variables and constants of some size become placeholders of
+their shape, tf2onnx converts a graph without them, and the ONNX graph gets them back as initializers that are read
+when they are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from transload.convert.capture import Array
+from transload.convert.tensorflow.framework import dtype_name, tf
+from transload.convert.tensorflow.lazy_weights import Weight
+from transload.serialize.dtypes import ONNX_NUMBER
+
+WEIGHT_BYTES = 64 << 10
+"""Smaller ones stay constants, so that TensorFlow folds what normalisation layers compute from them."""
+
+
+def separate_captures(graph_def: Any, function: Any) -> dict[str, Weight] | None:
+    """Replace what a ConcreteFunction captured: large tensors by placeholders, others by constants.
+
+    Args:
+        graph_def: The function's graph with function calls inlined; changed in place.
+        function: The ConcreteFunction.
+
+    Returns:
+        The large weights by tensor name; None where a capture is no plain weight: a table, or a variable that a loop or
+        branch takes, or that the graph assigns to. `graph_def` is then of no further use.
+    """
+    captures = _find_captures(function)
+    if captures is None:
+        return None
+    added = []
+    for node in graph_def.node:
+        taken = [name for name in map(_node_name, _data_inputs(node)) if name in captures]
+        if not taken or captures[taken[0]].is_value:
+            continue
+        if node.op == "ReadVariableOp":
+            _rewrite(node, "Identity", {"T": node.attr["dtype"]})
+        elif node.op == "ResourceGather":
+            added.append(_gather_along_first_axis(node))
+        else:
+            return None
+    weights: dict[str, Weight] = {}
+    for node in graph_def.node:
+        if node.name in captures:
+            weight = captures[node.name].weight
+            if weight.size_bytes >= WEIGHT_BYTES:
+                _make_placeholder(node, weight)
+                weights[f"{node.name}:0"] = weight
+            else:
+                _make_constant(node, weight.read())
+    graph_def.node.extend(added)
+    return weights
+
+
+def separate_constants(graph_def: Any) -> dict[str, Weight]:
+    """Replace the large constants of a GraphDef's main graph by placeholders; the weights by tensor name."""
+    weights: dict[str, Weight] = {}
+    for node in graph_def.node:
+        dtype = tf.as_dtype(node.attr["dtype"].type) if node.op == "Const" else None
+        if dtype is None or not _is_numeric(dtype):
+            continue
+        shape = tf.TensorShape(node.attr["value"].tensor.tensor_shape)
+        if shape.num_elements() * dtype.size >= WEIGHT_BYTES:
+            weight = _from_array(tf.make_ndarray(node.attr["value"].tensor))
+            _make_placeholder(node, weight)
+            weights[f"{node.name}:0"] = weight
+    return weights
+
+
+@dataclass(frozen=True)
+class _Capture:
+    """One capture: a variable, which the graph reads through a resource, or (`is_value`) a tensor."""
+
+    weight: Weight
+    is_value: bool
+
+
+def _find_captures(function: Any) -> dict[str, _Capture] | None:
+    """The captures by the name of their node; None where one is neither a variable nor a tensor with a value."""
+    variables = {id(variable.handle): variable for variable in function.graph.variables}
+    found: dict[str, _Capture] = {}
+    for outer, inner in function.graph.captures:
+        variable = variables.get(id(outer))
+        if variable is not None:
+            if not variable.shape.is_fully_defined() or not _is_numeric(variable.dtype):
+                return None
+            weight = Weight(_onnx_dtype(variable.dtype), tuple(variable.shape), variable.numpy)
+        elif hasattr(outer, "numpy") and _is_numeric(outer.dtype):
+            weight = Weight(_onnx_dtype(outer.dtype), tuple(outer.shape), outer.numpy)
+        else:
+            return None
+        found[_node_name(inner.name)] = _Capture(weight, variable is None)
+    return found
+
+
+def _from_array(array: Array) -> Weight:
+    return Weight(_onnx_dtype(tf.as_dtype(array.dtype)), array.shape, lambda: array)
+
+
+def _onnx_dtype(dtype: Any) -> ir.DataType:
+    return ir.DataType(ONNX_NUMBER[dtype_name(dtype)])
+
+
+def _is_numeric(dtype: Any) -> bool:
+    """Whether ONNX has this dtype, and its values have a size."""
+    return dtype != tf.string and dtype_name(dtype) in ONNX_NUMBER
+
+
+def _node_name(tensor_name: str) -> str:
+    return tensor_name.partition(":")[0]
+
+
+def _data_inputs(node: Any) -> Iterator[str]:
+    return (name for name in node.input if not name.startswith("^"))
+
+
+def _rewrite(node: Any, op: str, attributes: Mapping[str, Any], inputs: Sequence[str] | None = None) -> None:
+    kept = {name: _copy(attribute) for name, attribute in attributes.items()}
+    node.op = op
+    node.attr.clear()
+    for name, attribute in kept.items():
+        node.attr[name].CopyFrom(attribute)
+    if inputs is not None:
+        node.input[:] = inputs
+
+
+def _gather_along_first_axis(node: Any) -> Any:
+    """Turn a ResourceGather into a GatherV2; the new node that holds its axis."""
+    axis = type(node)(name=f"{node.name}/separated_axis")
+    _make_constant(axis, np.array(0, np.int32))
+    data = list(_data_inputs(node))
+    control = [name for name in node.input if name.startswith("^")]
+    index_type = type(node.attr["dtype"])(type=tf.int32.as_datatype_enum)
+    attributes = {"Tparams": node.attr["dtype"], "Tindices": node.attr["Tindices"], "Taxis": index_type}
+    if "batch_dims" in node.attr:
+        attributes["batch_dims"] = node.attr["batch_dims"]
+    _rewrite(node, "GatherV2", attributes, [*data, axis.name, *control])
+    return axis
+
+
+def _make_placeholder(node: Any, weight: Weight) -> None:
+    _rewrite(node, "Placeholder", {}, [])
+    node.attr["dtype"].type = _tf_dtype(weight).as_datatype_enum
+    node.attr["shape"].shape.CopyFrom(tf.TensorShape(weight.shape).as_proto())
+
+
+def _make_constant(node: Any, array: Array) -> None:
+    _rewrite(node, "Const", {}, [])
+    tensor = tf.make_tensor_proto(array)
+    node.attr["dtype"].type = tensor.dtype
+    node.attr["value"].tensor.CopyFrom(tensor)
+
+
+def _tf_dtype(weight: Weight) -> Any:
+    return tf.as_dtype(weight.dtype.numpy())
+
+
+def _copy(message: Any) -> Any:
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy
