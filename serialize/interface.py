@@ -172,4 +172,6 @@ def decode_interface(data: bytes | memoryview, member: str) -> Interface:
     for tensor in (*input_tensors(interface), *output_tensors(interface)):
         if tensor.dtype not in DTYPES:
             raise PackageError(f"Unknown dtype {tensor.dtype!r}.", member=member, rule="interface-schema")
+        if any(isinstance(dim, int) and dim < 0 for dim in tensor.shape or ()):
+            raise PackageError("A tensor has a negative size.", member=member, rule="interface-schema")
     return interface

@@ -154,16 +154,22 @@ class PackageFile:
         interface = self.interface(component)
         folder = self.variant(component).variant_directory
         sets: list[VectorSet] = []
-        while any(name.startswith(f"{folder}/test_data_set_{len(sets)}/") for name in self.members):
-            inputs = self._read_vectors(folder, len(sets), "input", input_tensors(interface))
-            outputs = self._read_vectors(folder, len(sets), "output", output_tensors(interface))
+        unread = {name for name in self.members if name.startswith(f"{folder}/test_data_set_")}
+        while any(name.startswith(f"{folder}/test_data_set_{len(sets)}/") for name in unread):
+            inputs = self._read_vectors(folder, len(sets), "input", input_tensors(interface), unread)
+            outputs = self._read_vectors(folder, len(sets), "output", output_tensors(interface), unread)
             sets.append(VectorSet(inputs, outputs))
+        if unread:
+            raise PackageError("The file belongs to no vector set.", member=min(unread), rule="vectors")
         return tuple(sets)
 
-    def _read_vectors(self, folder: str, index: int, kind: str, tensors: tuple[Tensor, ...]) -> Mapping[str, Array]:
+    def _read_vectors(
+        self, folder: str, index: int, kind: str, tensors: tuple[Tensor, ...], unread: set[str]
+    ) -> Mapping[str, Array]:
         unique = list({tensor.name: tensor for tensor in tensors}.values())
         names = member_names(folder, index, kind, len(unique))
         found = [decode_tensor(self.read(name), name) for name in names]
+        unread.difference_update(names)
         return check_tensors(found, unique, f"{folder}/test_data_set_{index}")
 
     def to_package(self) -> Package:

@@ -123,6 +123,7 @@ def test_a_zip_file_that_is_no_package_is_refused(package_bytes: bytes, write: W
         (lambda i: i.pop("outputs"), "interface-schema"),
         (lambda i: i["inputs"]["x"].update(dtype="float33"), "interface-schema"),
         (lambda i: i["inputs"]["x"].update(type="tensorr"), "interface-schema"),
+        (lambda i: i["inputs"]["x"].update(shape=[-1, 256]), "interface-schema"),
         (lambda i: i["inputs"].update(again=i["inputs"]["x"]), "interface-schema"),
         (lambda i: i["inputs"]["x"].update(name="z"), "interface-fits"),
         (lambda i: i.update(outputs={"type": "none"}), "interface-fits"),
@@ -243,6 +244,12 @@ def external_vector(members: Members) -> None:
 )
 def test_bad_vectors_are_refused(package_bytes: bytes, write: Write, edit: Callable[[Members], None]) -> None:
     assert refused(write(rebuild(package_bytes, edit))).rule == "vectors"
+
+
+@pytest.mark.parametrize("name", ["test_data_set_7/input_0.pb", "test_data_set_0/input_1.pb", "test_data_set_x"])
+def test_a_vector_that_belongs_to_no_set_is_refused(package_bytes: bytes, write: Write, name: str) -> None:
+    error = refused(write(rebuild(package_bytes, replace_member(f"forward/portable/{name}", b""))))
+    assert (error.rule, error.member) == ("vectors", f"forward/portable/{name}")
 
 
 def test_a_vector_set_without_outputs_is_refused(package_bytes: bytes, write: Write) -> None:
