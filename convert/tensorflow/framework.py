@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,24 +16,18 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Send nowhere what is written to file descriptors 1 and 2, as C++ code does."""
+    """Send nowhere what Python prints, and what C++ code writes straight to file descriptors 1 and 2."""
     with contextlib.ExitStack() as stack:
+        # What Python still holds back for the real streams stays there.
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
         sink = stack.enter_context(Path(os.devnull).open("wb"))
-        # What Python still holds back was written outside of the block, and what the block wrote belongs inside.
-        _flush()
         for descriptor in (1, 2):
             saved = os.dup(descriptor)
             stack.callback(os.close, saved)
             stack.callback(os.dup2, saved, descriptor)
             os.dup2(sink.fileno(), descriptor)
-        stack.callback(_flush)
         yield
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not stream.closed:
-            stream.flush()
 
 
 with silence():

@@ -22,7 +22,7 @@ from transload.convert.tensorflow.function import (
     name_dimensions,
     output_leaf,
 )
-from transload.convert.tensorflow.trust import check_graph_trust
+from transload.convert.tensorflow.trust import check_graph_trust, check_outputs_trust
 from transload.serialize.errors import SourceError, UsageError
 
 COMPONENT = "graph"
@@ -41,6 +41,7 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     assert source.path is not None
     graph_def = read_graph_def(source.path)
     if not options.trust_source:
+        # Before TensorFlow sees the graph: it may compute parts of one that it only imports, to infer shapes.
         check_graph_trust(graph_def, source.path)
     if variables := [node.name for node in graph_def.node if node.op in _VARIABLES]:
         raise UsageError(
@@ -54,6 +55,8 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     asked = [name if ":" in name else f"{name}:0" for name in options.outputs]
     wrapped = _import_graph(graph_def)
     outputs = list(dict.fromkeys(asked)) or _sinks(wrapped.graph)
+    if not options.trust_source:
+        check_outputs_trust(graph_def, outputs, source.path)
     if not placeholders or not outputs:
         raise UsageError("The graph has no placeholder, or no output.", hint="Name outputs with --outputs NODE:0.")
     function = _prune(wrapped, placeholders, outputs)

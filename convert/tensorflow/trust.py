@@ -10,72 +10,192 @@ from transload.serialize.errors import SourceError
 
 DANGEROUS = frozenset(
     {
+        # Python functions of the process that loads the graph.
         "PyFunc",
         "PyFuncStateless",
         "EagerPyFunc",
+        # Single files, by any name that the graph makes up.
         "ReadFile",
         "WriteFile",
         "MatchingFiles",
-        "FixedLengthRecordReaderV2",
-        "TextLineReaderV2",
-        "TFRecordReaderV2",
-        "WholeFileReaderV2",
-        "DebugIdentityV2",
-        "DumpIdentity",
-        "PrintV2",
-        "CreateSummaryFileWriter",
         "ImmutableConst",
-        "RawIterator",
-        "RpcCall",
+        "PrintV2",
+        "FileSystemSetConfiguration",
+        # Readers and datasets.
+        "WholeFileReader",
+        "WholeFileReaderV2",
+        "TextLineReader",
+        "TextLineReaderV2",
+        "FixedLengthRecordReader",
+        "FixedLengthRecordReaderV2",
+        "TFRecordReader",
+        "TFRecordReaderV2",
+        "LMDBReader",
+        "RecordInput",
+        "TextLineDataset",
+        "CSVDataset",
+        "CSVDatasetV2",
+        "FixedLengthRecordDataset",
+        "FixedLengthRecordDatasetV2",
+        "TFRecordDataset",
+        "TFRecordDatasetV2",
+        "LMDBDataset",
+        "SqlDataset",
+        "MatchingFilesDataset",
+        "CacheDataset",
+        "CacheDatasetV2",
+        "LoadDataset",
+        "SaveDataset",
+        "SaveDatasetV2",
+        "SnapshotDataset",
+        "SnapshotDatasetV2",
+        "SnapshotDatasetReader",
+        "ListSnapshotChunksDataset",
+        "DatasetToTFRecord",
+        "DataServiceDatasetV4",
+        "DistributedSave",
+        # Summaries, debugger and other processes.
+        "CreateSummaryFileWriter",
+        "CreateSummaryDbWriter",
+        "DebugIdentity",
+        "DebugIdentityV2",
+        "DebugIdentityV3",
+        "DebugNanCount",
+        "DebugNumericSummary",
+        "RemoteCall",
     }
 )
-"""Operations that reach out of the graph. Those that load table files from the folder's assets are not among them."""
+"""Operations that reach out of the graph. InitializeTableFromTextFileV2, with which a model reads the vocabulary in its
+own assets, is not among them."""
 
-CHECKPOINT = frozenset({"SaveV2", "RestoreV2", "Save", "Restore", "SaveSlices", "RestoreSlice", "MergeV2Checkpoints"})
-"""Operations that read and write checkpoints: part of every SavedModel's loading, and dangerous anywhere else."""
-
-_CHECKPOINT_PREFIXES = ("__inference__traced_save", "__inference__traced_restore")
-_CHECKPOINT_SCOPE = "save"
+SAVERS = frozenset({"SaveV2", "Save", "SaveSlices", "MergeV2Checkpoints"})
+RESTORERS = frozenset({"RestoreV2", "Restore", "RestoreSlice", "LoadAndRemapMatrix"})
+"""Operations that write and read checkpoints: part of every SavedModel, and dangerous where a call reaches them."""
 
 
 def check_trust(saved_model: Any, path: Path) -> None:
     """Refuse a SavedModel with operations that could touch files or run Python.
 
+    Operations of checkpoints are refused where anything but the SavedModel's own saver leads to them; what it is named
+    does not count.
+
     Raises:
         SourceError: it names every such node.
     """
-    found = [place for meta_graph in saved_model.meta_graphs for place in _dangerous_nodes(meta_graph.graph_def)]
+    found: dict[str, None] = {}
+    for meta_graph in saved_model.meta_graphs:
+        graph = _Graph(meta_graph.graph_def)
+        called = _called_by_signatures(meta_graph)
+        functions = set(meta_graph.object_graph_def.concrete_functions)
+        restored = [meta_graph.saver_def.restore_op_name]
+        found |= dict.fromkeys(_find_dangerous(graph))
+        found |= dict.fromkeys(graph.find(RESTORERS, called, functions))
+        found |= dict.fromkeys(graph.find(SAVERS, [*called, *restored], functions))
     _refuse(found, path)
 
 
 def check_graph_trust(graph_def: Any, path: Path) -> None:
-    """Refuse a GraphDef likewise.
+    """Refuse a GraphDef with operations that could touch files or run Python, wherever they are.
 
     Raises:
         SourceError: it names every such node.
     """
-    _refuse(list(_dangerous_nodes(graph_def)), path)
+    _refuse(_find_dangerous(_Graph(graph_def)), path)
 
 
-def _dangerous_nodes(graph_def: Any) -> Iterator[str]:
-    yield from _in_nodes(
-        graph_def.node, "", in_checkpoint=lambda name: name.split("/")[0].startswith(_CHECKPOINT_SCOPE)
-    )
-    for function in graph_def.library.function:
-        is_checkpoint = function.signature.name.startswith(_CHECKPOINT_PREFIXES)
-        where = f" in function {function.signature.name!r}"
-        yield from _in_nodes(function.node_def, where, in_checkpoint=lambda name, known=is_checkpoint: known)
+def check_outputs_trust(graph_def: Any, outputs: Iterable[str], path: Path) -> None:
+    """Refuse a GraphDef where an output needs a checkpoint to be read or written; unused savers may lie around.
+
+    Raises:
+        SourceError: it names every such node.
+    """
+    _refuse(_Graph(graph_def).find(SAVERS | RESTORERS, outputs, ()), path)
 
 
-def _in_nodes(nodes: Iterable[Any], where: str, in_checkpoint: Any) -> Iterator[str]:
-    for node in nodes:
-        if node.op in DANGEROUS or (node.op in CHECKPOINT and not in_checkpoint(node.name)):
-            yield f"{node.op} (node {node.name!r}{where})"
+class _Graph:
+    """A GraphDef as what leads to what."""
+
+    def __init__(self, graph_def: Any) -> None:
+        self.nodes = {node.name: node for node in graph_def.node}
+        self.functions = {function.signature.name: function for function in graph_def.library.function}
+
+    def all_nodes(self) -> Iterator[tuple[Any, str]]:
+        """Every node, and the name of the function that it is in or ''."""
+        yield from ((node, "") for node in self.nodes.values())
+        yield from ((node, name) for name, function in self.functions.items() for node in function.node_def)
+
+    def find(self, operations: frozenset[str], tensors: Iterable[str], functions: Iterable[str]) -> Iterator[str]:
+        """The nodes of these operations that run when these tensors are computed or these functions called."""
+        for node, function in self._reached(tensors, functions):
+            if node.op in operations:
+                yield _describe(node, function)
+
+    def _reached(self, tensors: Iterable[str], functions: Iterable[str]) -> Iterator[tuple[Any, str]]:
+        names = [_node_name(tensor) for tensor in tensors]
+        calls = list(functions)
+        seen_nodes: set[str] = set()
+        seen_functions: set[str] = set()
+        while names or calls:
+            while names:
+                name = names.pop()
+                node = self.nodes.get(name)
+                if node is None or name in seen_nodes:
+                    continue
+                seen_nodes.add(name)
+                yield node, ""
+                names += [_node_name(each) for each in node.input]
+                calls += _called_functions(node)
+            while calls:
+                called = calls.pop()
+                function = self.functions.get(called)
+                if function is None or called in seen_functions:
+                    continue
+                seen_functions.add(called)
+                # All of a function, since what has side effects runs whether or not a result needs it.
+                for node in function.node_def:
+                    yield node, called
+                    calls += _called_functions(node)
 
 
-def _refuse(found: list[str], path: Path) -> None:
-    if found:
+def _called_by_signatures(meta_graph: Any) -> list[str]:
+    signatures = meta_graph.signature_def.values()
+    tensors = [name for signature in signatures for info in signature.outputs.values() for name in _tensors_of(info)]
+    # The loader runs what these name, the operation that initialises tables among them.
+    return tensors + [name for each in meta_graph.collection_def.values() for name in each.node_list.value]
+
+
+def _tensors_of(info: Any) -> list[str]:
+    """The tensors behind one output of a signature, which may be sparse or made of several."""
+    sparse = info.coo_sparse
+    parts = [name for part in info.composite_tensor.components for name in _tensors_of(part)]
+    return [info.name, sparse.values_tensor_name, sparse.indices_tensor_name, sparse.dense_shape_tensor_name, *parts]
+
+
+def _called_functions(node: Any) -> list[str]:
+    """The functions that a node names: an operation may be a function itself."""
+    names = [node.op]
+    for attribute in node.attr.values():
+        names.append(attribute.func.name)
+        names += [function.name for function in attribute.list.func]
+    return [name for name in names if name]
+
+
+def _find_dangerous(graph: _Graph) -> Iterator[str]:
+    return (_describe(node, function) for node, function in graph.all_nodes() if node.op in DANGEROUS)
+
+
+def _describe(node: Any, function: str) -> str:
+    where = f" in function {function!r}" if function else ""
+    return f"{node.op} (node {node.name!r}{where})"
+
+
+def _node_name(tensor: str) -> str:
+    return tensor.lstrip("^").partition(":")[0]
+
+
+def _refuse(found: Iterable[str], path: Path) -> None:
+    if places := list(found):
         raise SourceError(
-            f"{path.name} holds operations that can touch files or run code: {'; '.join(found)}.",
+            f"{path.name} holds operations that can touch files or run code: {'; '.join(places)}.",
             hint="If you trust where it comes from, convert it with --trust-source.",
         )

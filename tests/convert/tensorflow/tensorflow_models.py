@@ -1,7 +1,9 @@
-"""A module with two signatures, and running a capture's graph."""
+"""Saving functions and a module with two signatures, and running a capture's graph."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,15 @@ def run_capture(capture: Capture, feed: dict[str, Any]) -> dict[str, Any]:
     session = ort.InferenceSession(ir.to_proto(model).SerializeToString())
     names = [value.name for value in session.get_outputs()]
     return dict(zip(names, session.run(names, feed), strict=True))
+
+
+def save(path: Path, function: Any, *specs: Any, variables: Sequence[Any] = ()) -> Path:
+    """Save a function with its variables as the signature `serving_default` of a SavedModel."""
+    module = tf.Module()
+    module.variables_of_function = list(variables)
+    module.serve = tf.function(function, input_signature=list(specs))
+    tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
+    return path
 
 
 class TwoSignatures(tf.Module):

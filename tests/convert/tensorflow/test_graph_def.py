@@ -67,6 +67,24 @@ def test_outputs_can_be_chosen_by_tensor_name(path: Path) -> None:
     np.testing.assert_allclose(ours["parts:2"], (x @ WEIGHT)[:, 2:])
 
 
+def test_an_output_asked_for_twice_is_there_once(path: Path) -> None:
+    (found,) = capture(frozen(path), ConvertOptions(outputs=("product", "product:0")))
+    assert [value.name for value in found.model.graph.outputs] == ["product"]
+
+
+def test_a_placeholder_with_a_default_keeps_it_and_a_note_says_so(tmp_path: Path) -> None:
+    with tf.Graph().as_default() as graph:
+        x = tf.compat.v1.placeholder(tf.float32, [None], name="x")
+        tf.multiply(x, tf.compat.v1.placeholder_with_default(tf.constant(3.0), [], name="scale"), name="y")
+    path = tmp_path / "graph.pb"
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    (found,) = capture(frozen(path), ConvertOptions())
+    assert list(found.inputs) == ["x"]
+    assert found.notes == ("The placeholder 'scale' always has its default value.",)
+    x = np.array([1, -2], np.float32)
+    np.testing.assert_array_equal(run_capture(found, {"x": x})["y"], x * 3)
+
+
 def test_an_unknown_output_is_refused_with_the_sinks(path: Path) -> None:
     with pytest.raises(UsageError, match=r"lacks an output(.|\n)*Sinks of the graph: positive:0, parts:0"):
         capture(frozen(path), ConvertOptions(outputs=("none:0",)))

@@ -67,13 +67,37 @@ def test_dropout_does_nothing_at_inference(tmp_path: Path) -> None:
     np.testing.assert_array_equal(run_capture(found, {"x": x})["output"], x)
 
 
-def test_a_lambda_layer_is_refused_without_trust(tmp_path: Path) -> None:
-    model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Lambda(lambda x: x * 2)])
-    model.save(tmp_path / "m.keras")
-    with pytest.raises(SourceError, match=r"Python code(.|\n)*--trust-source") as caught:
+def test_a_model_that_was_never_built_needs_a_description(tmp_path: Path) -> None:
+    keras.Sequential([keras.layers.Flatten()]).save(tmp_path / "m.keras")
+    with pytest.raises(UsageError, match="does not know its inputs"):
         capture(keras_file(tmp_path / "m.keras"), ConvertOptions())
+    options = ConvertOptions(inputs=(InputSpec("x", "float32", ("batch", 2, 3)),))
+    (found,) = capture(keras_file(tmp_path / "m.keras"), options)
+    x = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+    np.testing.assert_array_equal(run_capture(found, {"x": x})["output"], x.reshape(2, 6))
+
+
+def test_inputs_in_a_list_keep_their_order_and_an_input_can_be_an_output(tmp_path: Path) -> None:
+    first, second = keras.Input((4,), name="second"), keras.Input((4,), name="first")
+    model = keras.Model([first, second], [first, keras.layers.Subtract()([first, second])])
+    model.save(tmp_path / "m.keras")
+    (found,) = capture(keras_file(tmp_path / "m.keras"), ConvertOptions())
+    assert list(found.inputs) == ["second", "first"]
+    a, b = np.full((2, 4), 5, np.float32), np.full((2, 4), 3, np.float32)
+    for outputs in (run_capture(found, {"second": a, "first": b}), found.reference.run({"second": a, "first": b})):
+        np.testing.assert_array_equal(outputs["output_0"], a)
+        np.testing.assert_array_equal(outputs["output_1"], a - b)
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_a_lambda_layer_is_refused_without_trust(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"m.{suffix}"
+    model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Lambda(lambda x: x * 2)])
+    model.save(path)
+    with pytest.raises(SourceError, match=r"Python code(.|\n)*--trust-source") as caught:
+        capture(keras_file(path), ConvertOptions())
     assert caught.value.exit_status == 4
-    (found,) = capture(keras_file(tmp_path / "m.keras"), ConvertOptions(trust_source=True))
+    (found,) = capture(keras_file(path), ConvertOptions(trust_source=True))
     x = np.ones((2, 4), np.float32)
     np.testing.assert_array_equal(run_capture(found, {"x": x})["output"], x * 2)
 
