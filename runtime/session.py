@@ -58,8 +58,8 @@ def runtime_errors(where: str) -> Iterator[None]:
     """Turn ONNX Runtime's exceptions into ours."""
     try:
         yield
-    except RuntimeError as error:
-        # Every exception class of ONNX Runtime's binding derives from RuntimeError or is one.
+    except Exception as error:
+        # The classes of ONNX Runtime's binding have no base class of their own but Exception.
         message = str(error).strip()
         if "NOT_IMPLEMENTED" in message:
             raise UnsupportedError(

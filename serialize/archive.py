@@ -68,11 +68,7 @@ def open_archive(path: Path) -> Archive:
     # ONNX Runtime refuses external data behind symbolic links, which is how model caches store files.
     path = path.resolve()
     mapping = map_file(path)
-    try:
-        members = _read_members(memoryview(mapping))
-    except BaseException:
-        # The views over the mapping die with the traceback; the mapping closes with them.
-        raise
+    members = _read_members(memoryview(mapping))
     return Archive(path, MappingProxyType({member.name: member for member in members}), mapping)
 
 

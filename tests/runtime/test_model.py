@@ -8,7 +8,9 @@ import sys
 import threading
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
+import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 from packages import WIDTH, linear_component, table_component
@@ -16,7 +18,7 @@ from packages import WIDTH, linear_component, table_component
 from transload.runtime import load
 from transload.runtime.device import choose_providers
 from transload.serialize import Package, open_package
-from transload.serialize.errors import ExecutionError, PackageError, UsageError
+from transload.serialize.errors import ExecutionError, PackageError, UnsupportedError, UsageError
 
 X = np.linspace(-1, 1, 3 * WIDTH, dtype=np.float32).reshape(3, WIDTH)
 
@@ -98,6 +100,32 @@ def test_damaged_weights_are_refused_at_load(path: Path, tmp_path: Path) -> None
     damaged.write_bytes(bytes(data))
     with pytest.raises(PackageError, match="CRC-32"):
         load(damaged)
+
+
+def test_an_operator_without_a_kernel_is_unsupported(tmp_path: Path, weight: np.ndarray) -> None:
+    component = linear_component("forward", weight)
+    # A dtype that ONNX's types allow for MatMul and for which the CPU provider has no kernel.
+    component.model.graph.inputs[0].type = ir.TensorType(ir.DataType.BFLOAT16)
+    component.model.graph.outputs[0].type = ir.TensorType(ir.DataType.BFLOAT16)
+    component.model.graph.initializers["weight"].const_value = ir.tensor(weight.astype(ml_dtypes.bfloat16))
+    with pytest.raises(UnsupportedError, match="no kernel") as caught:
+        load(Package("m", (component,)).save(tmp_path / "m.tload"))
+    assert caught.value.exit_status == 3
+
+
+def test_a_model_that_onnx_runtime_refuses_is_an_execution_error(tmp_path: Path, weight: np.ndarray) -> None:
+    component = linear_component("forward", weight)
+    next(iter(component.model.graph)).domain = "nobody.knows"
+    with pytest.raises(ExecutionError, match=r"nobody\.knows") as caught:
+        load(Package("m", (component,)).save(tmp_path / "m.tload"))
+    assert caught.value.exit_status == 5
+
+
+def test_a_failure_while_running_is_an_execution_error(tmp_path: Path) -> None:
+    table = np.zeros((5, 3), np.float32)
+    model = load(Package("m", (table_component(table),)).save(tmp_path / "m.tload"))
+    with pytest.raises(ExecutionError, match="out of data bounds"):
+        model(np.array([7]))
 
 
 def test_two_components_need_a_choice(tmp_path: Path, weight: np.ndarray) -> None:
