@@ -22,6 +22,7 @@ from transload.convert.onnx.dimensions import (
 )
 from transload.convert.onnx.external_files import check_external_files
 from transload.convert.options import DEFAULT_OPSET, ConvertOptions
+from transload.convert.passes import find_unsupported
 from transload.convert.passes.ir_version import IR_VERSION
 from transload.convert.source import Source
 from transload.convert.source_digest import digest_files, digest_source
@@ -57,7 +58,7 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     Raises:
         SourceError: the file is damaged, is not valid ONNX, or names data outside its folder.
         UsageError: an input description does not fit the file, or an example is needed.
-        UnsupportedError: an input or output is not a tensor.
+        UnsupportedError: operations are not ONNX's own (all are listed), or an input or output is not a tensor.
     """
     assert source.path is not None
     path = source.path.resolve()
@@ -66,6 +67,10 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     _check_model(path)
     _check_opset(proto, options.opset)
     model = _to_ir(proto, path)
+    if unsupported := find_unsupported(model):
+        raise UnsupportedError(
+            f"{path.name} holds {len(unsupported)} operations that are not ONNX's own.", operations=unsupported
+        )
     outputs = _separate_outputs(model)
     reference = OnnxReference(_open_session(path, proto), outputs)
     declared, renames = merge_specs(tuple(_tensor(value) for value in _own_inputs(model)), options.inputs)
@@ -123,7 +128,7 @@ def _separate_outputs(model: ir.Model) -> dict[str, str]:
     """The file's output names by ours, which differ where an input is returned as it came.
 
     Raises:
-        UnsupportedError: an input or output is not a tensor.
+        UnsupportedError: operations are not ONNX's own (all are listed), or an input or output is not a tensor.
     """
     graph = model.graph
     found = tuple(

@@ -284,6 +284,19 @@ class TestRefusals:
             capture_file(save(model(nodes, inputs, outputs), tmp_path / "m.onnx"))
         assert [operation.location for operation in caught.value.operations] == ["input 's'", "input 't'"]
 
+    def test_every_operator_that_is_not_onnx_s_own_is_listed(self, tmp_path: Path) -> None:
+        nodes = [
+            helper.make_node("Frob", ["x"], ["z"], name="first", domain="my.ops"),
+            helper.make_node("Twist", ["z"], ["y"], name="second", domain="my.ops"),
+        ]
+        made = model(nodes, [value("x", ["n"])], [value("y", ["n"])], imports=[helper.make_opsetid("my.ops", 1)])
+        path = tmp_path / "custom.onnx"
+        onnx.save(made, path)
+        with pytest.raises(UnsupportedError) as caught:
+            capture(Source(SourceKind.ONNX, path), ConvertOptions())
+        assert [operation.name for operation in caught.value.operations] == ["my.ops::Frob", "my.ops::Twist"]
+        assert "'second'" in caught.value.operations[1].location
+
     def test_another_opset_than_the_file_has(self, tmp_path: Path) -> None:
         path = save(linear(opset=17), tmp_path / "m.onnx")
         with pytest.raises(UsageError, match="has opset 17"):
