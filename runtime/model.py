@@ -88,7 +88,7 @@ def load(
         device: `auto`, `cpu`, `cuda` or `cuda:N`. `auto` takes a GPU where ONNX Runtime has one that works.
         integrity: `crc32` checks what is used, `sha256` every member, `none` nothing.
         threads: Intra-op threads; None leaves the choice to ONNX Runtime.
-        optimize: False switches ONNX Runtime's graph optimisations off.
+        optimize: False switches ONNX Runtime's graph optimisations and its pre-packing of weights off.
 
     Raises:
         UsageError: the path, component, device or integrity makes no sense.

@@ -29,7 +29,7 @@ def create_session(
         component: Which of its components.
         providers: Execution providers, best first.
         threads: Intra-op threads; None leaves the choice to ONNX Runtime.
-        optimize: False switches every graph optimisation off.
+        optimize: False switches graph optimisations off, and pre-packing, which copies weights for faster kernels.
 
     Raises:
         PackageError: model or weights are damaged.
@@ -43,6 +43,7 @@ def create_session(
         options.intra_op_num_threads = threads
     if not optimize:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.add_session_config_entry("session.disable_prepacking", "1")
     model: bytes = package.model_proto(component).SerializeToString()
     with runtime_errors(f"component {component!r} of {package.path.name}"):
         session = ort.InferenceSession(model, options, providers=providers)
