@@ -12,7 +12,9 @@ from onnx.reference import ReferenceEvaluator
 
 from transload.convert.capture import Array, Feed
 from transload.runtime.comparison import compare_output
+from transload.runtime.session import runtime_errors
 from transload.serialize.dtypes import FLOATS, dtype_from_numpy
+from transload.serialize.errors import ExecutionError, UnsupportedError
 from transload.serialize.interface import Tolerance
 
 RUNTIME_LIMIT_BYTES = 1 << 30
@@ -33,14 +35,14 @@ def run_in_runtime(model: ir.Model, feed: Feed) -> dict[str, Array] | None:
     options.log_severity_level = 4
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
+    names = [str(value.name) for value in model.graph.outputs]
     try:
-        session = ort.InferenceSession(
-            _to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        names = [str(value.name) for value in model.graph.outputs]
-        outputs = session.run(names, dict(feed))
-    except RuntimeError:
-        # All of ONNX Runtime's errors; what it refuses of the package itself is reported where that is run.
+        with runtime_errors("a graph in memory"):
+            proto = _to_proto(model).SerializeToString()
+            session = ort.InferenceSession(proto, options, providers=["CPUExecutionProvider"])
+            outputs = session.run(names, dict(feed))
+    except (ExecutionError, UnsupportedError):
+        # What ONNX Runtime refuses of the package itself is reported where that is run.
         return None
     return dict(zip(names, outputs, strict=True))
 
