@@ -17,6 +17,7 @@ from transload.convert.capture import Array, Capture, Feed
 from transload.convert.equivalence import Evidence, check_equivalence
 from transload.convert.equivalence.sides import LoadModel
 from transload.convert.options import ConvertOptions, InputSpec
+from transload.serialize.dtypes import dtype_from_numpy
 from transload.serialize.errors import ExecutionError
 from transload.serialize.interface import SourceRecord, Tensor, Tuple
 
@@ -108,7 +109,7 @@ def capture(
     inputs = {}
     for value in graph_ir.graph.inputs:
         dims = tuple(dim if isinstance(dim, int) else dim.value for dim in value.shape or ())
-        inputs[str(value.name)] = Tensor(str(value.name), str(example[str(value.name)].dtype), dims)
+        inputs[str(value.name)] = Tensor(str(value.name), dtype_from_numpy(example[str(value.name)].dtype), dims)
     if outputs is None:
         outputs = {str(value.name): "float32" for value in graph_ir.graph.outputs}
     tree = Tuple(tuple(Tensor(name, dtype, None) for name, dtype in outputs.items()))
