@@ -37,7 +37,8 @@ def export_script_module(
         input_names, output_names: Names for the graph's inputs and outputs.
         dynamic_axes: Input or output name -> axis -> the dimension's name.
         opset: The ONNX opset to write.
-        path: Where to write the model. Its folder must outlive the returned model, whose weights stay in the file.
+        path: Where to write the model, in a folder of its own, which must outlive the returned model: weights of models
+            over 2 GiB stay there.
 
     Raises:
         UsageError: the exporter does not write this opset.
@@ -69,6 +70,9 @@ def export_script_module(
             hint="Change these operations in the source, or convert the module itself instead of a TorchScript file.",
         ) from error
     model = ir.load(path)
+    if list(path.parent.iterdir()) == [path]:
+        # All is in memory then. A sync of the package would otherwise wait for this file to reach the disk too.
+        path.unlink()
     _restore_unused_inputs(model, dict(zip(input_names, args, strict=True)), dynamic_axes)
     return model, tuple(notes)
 
