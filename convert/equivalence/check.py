@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from transload.convert.capture import Array, Capture
+from transload.convert.equivalence.branches import Coverage, search_inputs, watch_branches
 from transload.convert.equivalence.case import Checked, check_inputs, check_repetition
 from transload.convert.equivalence.dimensions import find_variables
 from transload.convert.equivalence.dynamic_check import DynamicEvidence, check_dimensions
-from transload.convert.equivalence.inputs import InputSet, choose_inputs, plan_samplers
+from transload.convert.equivalence.inputs import InputSet, Sampler, choose_inputs, plan_samplers
 from transload.convert.equivalence.response import describe_unmoved, find_responding
 from transload.convert.equivalence.sides import LoadModel, Sides, load_for_check, open_sides
 from transload.convert.options import ConvertOptions
@@ -70,10 +73,9 @@ def check_equivalence(
     candidates = [example, *_within_limit(sized.checked)]
     cases = [example.case, *(item.case for item in sized.checked)]
     responding: set[str] = set()
-    for number, inputs in enumerate(choose_inputs(capture, samplers, options.seed)):
-        if quick and number:
-            break
-        item = check_inputs(sides, inputs)
+    coverage = None if quick else watch_branches(capture.model)
+    in_turn = _check_in_turn(sides, samplers, options.seed, coverage, [example, *sized.checked])
+    for item in islice(in_turn, 1 if quick else None):
         cases.append(item.case)
         responding |= find_responding(example.source, item.source, sides.tolerances)
         candidates += _within_limit((item,))
@@ -86,7 +88,8 @@ def check_equivalence(
         )
     chosen = _choose_vectors(candidates)
     unmoved = describe_unmoved(name for name in example.source if name not in responding)
-    proof = Proof(options.proof, tuple(cases), (*_write_notes(cases, sized), *unmoved))
+    missing = coverage.missing() if coverage else ()
+    proof = Proof(options.proof, tuple(cases), (*_write_notes(cases, sized), *unmoved, *missing))
     vectors = tuple(VectorSet(item.feed, item.source) for item in chosen)
     return Evidence(proof, vectors, sized.dynamic, _widen_tolerances(sides, chosen))
 
@@ -100,6 +103,26 @@ def _check_example(sides: Sides) -> Checked:
             hint="Give inputs that it takes with --example FILE.npz.",
         )
     return example
+
+
+def _check_in_turn(
+    sides: Sides, samplers: tuple[Sampler, ...], seed: int, coverage: Coverage | None, before: list[Checked]
+) -> Iterator[Checked]:
+    """The chosen sets, then those that reach branches which none before reached; all checked."""
+    for item in before:
+        _visit(coverage, item)
+    for inputs in choose_inputs(sides.capture, samplers, seed):
+        item = check_inputs(sides, inputs)
+        _visit(coverage, item)
+        yield item
+    for inputs in search_inputs(coverage, samplers, seed) if coverage else ():
+        yield check_inputs(sides, inputs)
+
+
+def _visit(coverage: Coverage | None, item: Checked) -> None:
+    # Only what the source took: an integer division by zero, for one, would end the process.
+    if coverage and item.source:
+        coverage.visit(item.feed)
 
 
 def _within_limit(checked: tuple[Checked, ...]) -> list[Checked]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnx
@@ -27,8 +27,12 @@ LOOSE = Tolerance(rtol=1e-3, atol=1e-4)
 """Two results that agree within this have the same fault, or both none; finer questions are the comparison's."""
 
 
-def run_in_runtime(model: ir.Model, feed: Feed) -> dict[str, Array] | None:
-    """The graph's outputs in ONNX Runtime, one thread, no optimisations; None where it is too large or refused."""
+Run = Callable[[Feed], dict[str, Array] | None]
+"""Gives a graph's outputs for a feed; None where the runtime fails."""
+
+
+def open_in_runtime(model: ir.Model) -> Run | None:
+    """A session of ONNX Runtime over a graph, one thread, no optimisations; None where it is too large or refused."""
     if _weight_bytes(model) > RUNTIME_LIMIT_BYTES:
         return None
     options = ort.SessionOptions()
@@ -40,11 +44,24 @@ def run_in_runtime(model: ir.Model, feed: Feed) -> dict[str, Array] | None:
         with runtime_errors("a graph in memory"):
             proto = _to_proto(model).SerializeToString()
             session = ort.InferenceSession(proto, options, providers=["CPUExecutionProvider"])
-            outputs = session.run(names, dict(feed))
     except (ExecutionError, UnsupportedError):
         # What ONNX Runtime refuses of the package itself is reported where that is run.
         return None
-    return dict(zip(names, outputs, strict=True))
+
+    def run(feed: Feed) -> dict[str, Array] | None:
+        try:
+            with runtime_errors("a graph in memory"):
+                return dict(zip(names, session.run(names, dict(feed)), strict=True))
+        except (ExecutionError, UnsupportedError):
+            return None
+
+    return run
+
+
+def run_in_runtime(model: ir.Model, feed: Feed) -> dict[str, Array] | None:
+    """As `open_in_runtime`, for one feed."""
+    run = open_in_runtime(model)
+    return None if run is None else run(feed)
 
 
 def run_in_reference(model: ir.Model, feed: Feed) -> dict[str, Array] | None:

@@ -107,6 +107,28 @@ def choose_sized_inputs(
     return InputSet(name, feed, _make_gentle(feed, samplers))
 
 
+def draw_mixed(samplers: tuple[Sampler, ...], rng: np.random.Generator) -> dict[str, Array]:
+    """A feed at the example's sizes in which each input is drawn in a way of its own, for reaching unusual places."""
+    sizes = _example_sizes(samplers)
+    feed = {}
+    for sampler in samplers:
+        shape = sampler.example.shape
+        ways = [draw for _, draw, roles in _styles(0) if sampler.role in roles and draw is not _draw_not_finite]
+        way = int(rng.integers(len(ways) + 1))
+        if way < len(ways):
+            feed[sampler.tensor.name] = ways[way](sampler, shape, sizes, rng)
+        elif sampler.role in NUMBERS:
+            values = np.full(shape, rng.choice((-100, -3, -1, 1, 2, 3, 100)))
+            feed[sampler.tensor.name] = _to_dtype(np.clip(values, *_bounds(sampler)), sampler)
+        else:
+            feed[sampler.tensor.name] = _draw_discrete(sampler, shape, sizes, rng)
+    return feed
+
+
+def _bounds(sampler: Sampler) -> tuple[float, float]:
+    return (-np.inf, np.inf) if sampler.role == "float" else _dtype_range(sampler)
+
+
 Draw = Callable[[Sampler, tuple[int, ...], Sizes, np.random.Generator], Array]
 
 
