@@ -34,7 +34,7 @@ def check_dimensions(
 
     Raises:
         MismatchError: a dimension for which the user asked is frozen in the graph.
-        UsageError: the source itself takes no other size of a dimension for which the user asked.
+        UsageError: the source itself has no answer at another size of a dimension for which the user asked.
     """
     trial = _Trial(sides, samplers, seed)
     together = distinct_sizes(variables)
@@ -78,7 +78,7 @@ class _Trial:
     def attempt(
         self, changed: Sequence[Variable], sizes: Mapping[Variable, int], *, is_final: bool = True
     ) -> bool | None:
-        """Whether the package agrees at these sizes; None where the source refuses them.
+        """Whether the package agrees at these sizes; None where the source refuses them or has no defined answer.
 
         A difference is an error when the user asked for one of the dimensions and no closer look follows.
         """
@@ -95,7 +95,7 @@ class _Trial:
                 self.notes.append(f"With {inputs.name} the package differs from the source: {_first_line(error)}")
             return False
         self.checked.append(found)
-        return True if found.source else None
+        return True if found.is_defined else None
 
     def conclude(self, proven: Sequence[Variable]) -> DynamicEvidence:
         """The evidence, once it is known which dimensions were shown to be dynamic."""
@@ -128,10 +128,10 @@ def _frozen(asked: list[Variable], sizes: str, error: MismatchError) -> Mismatch
 
 
 def _refused(variable: Variable, checked: list[Checked]) -> UsageError:
-    refusals = {item.case.note for item in checked if not item.source and variable.label in item.case.name}
+    notes = {item.case.note for item in checked if not item.is_defined and variable.label in item.case.name}
     return UsageError(
-        f"The dimension {variable.label!r} was asked for as dynamic, but the source takes no size that was tried "
-        f"other than {variable.size}.",
-        where="; ".join(sorted(refusals)[:3]),
+        f"The dimension {variable.label!r} was asked for as dynamic, but the source gives a usable answer at no size "
+        f"that was tried other than {variable.size}.",
+        where="; ".join(sorted(notes)[:3]),
         hint=f"Write {variable.size} instead of {variable.label!r}.",
     )

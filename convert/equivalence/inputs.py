@@ -35,11 +35,13 @@ class InputSet:
         feed: Arrays by input tensor name.
         gentle: The same with all integers of unknown use as in the example, for a source that refuses `feed`; None
             where there are no such integers or their sizes differ.
+        is_smaller: A dimension is smaller than in the example.
     """
 
     name: str
     feed: dict[str, Array]
     gentle: dict[str, Array] | None = field(default=None, repr=False)
+    is_smaller: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ def choose_sized_inputs(
                     shape[place.axis] = size
         feed[sampler.tensor.name] = _draw_seed(sampler, tuple(shape), sizes, rng, style=1)
     name = ", ".join(f"{variable.label}={size}" for variable, size in other.items())
-    return InputSet(name, feed, _make_gentle(feed, samplers))
+    is_smaller = any(size < variable.size for variable, size in other.items())
+    return InputSet(name, feed, _make_gentle(feed, samplers), is_smaller)
 
 
 def draw_mixed(samplers: tuple[Sampler, ...], rng: np.random.Generator) -> dict[str, Array]:

@@ -19,6 +19,8 @@ from transload.runtime.comparison import DEFAULT_TOLERANCES, EXACT
 from transload.serialize.errors import ExecutionError, MismatchError, UsageError
 from transload.serialize.interface import Tolerance, leaves
 
+_NODE = re.compile(r"running (?P<op>\S+) node\. Name:'(?P<name>[^']*)'")
+
 
 class Runner(Protocol):
     """What the check needs of a loaded package."""
@@ -63,12 +65,21 @@ class Refusal:
 
 
 class RunError(Exception):
-    """ONNX Runtime failed where the source has an answer; `node` is the ONNX node, as far as the message tells."""
+    """ONNX Runtime failed where the source has an answer.
+
+    `node` is the ONNX node, as far as the message tells. `is_kernel_too_large` says that a convolution or pool found
+    less of its input than its kernel covers.
+    """
 
     def __init__(self, message: str, node: str) -> None:
         super().__init__(message)
         self.message = message
         self.node = node
+        match = _NODE.search(message)
+        op_type = match["op"] if match else ""
+        self.is_kernel_too_large = op_type.endswith("Pool") or (
+            op_type.startswith("Conv") and "Invalid input shape" in message
+        )
 
 
 def open_sides(capture: Capture, path: Path, options: ConvertOptions, load_model: LoadModel) -> Sides:
@@ -142,9 +153,6 @@ def same_bytes(a: Array, b: Array) -> bool:
     if a.dtype != b.dtype or a.shape != b.shape:
         return False
     return bool(np.array_equal(a, b)) if a.dtype == object else a.tobytes() == b.tobytes()
-
-
-_NODE = re.compile(r"running (?P<op>\S+) node\. Name:'(?P<name>[^']*)'")
 
 
 def find_node(model: ir.Model, message: str) -> str:
