@@ -77,7 +77,7 @@ def _move_inputs(capture: Capture, feed: Feed, reference: Mapping[str, Array]) -
     noise = {name: np.zeros(output.shape) for name, output in floats.items()}
     settled = {name: np.ones(output.shape, bool) for name, output in floats.items()}
     for number in range(MOVES):
-        moved = {name: _move(array, number) for name, array in feed.items()}
+        moved = {name: move_by_one_ulp(array, number) for name, array in feed.items()}
         try:
             outputs = capture.reference.run(moved)
         except Exception:
@@ -102,7 +102,7 @@ def _alike(a: Array, b: Array) -> Array:
     return np.asarray((np.isfinite(a) & np.isfinite(b)) | (np.isnan(a) & np.isnan(b)) | (a == b))
 
 
-def _move(array: Array, number: int) -> Array:
+def move_by_one_ulp(array: Array, number: int) -> Array:
     """Floats moved by one ULP: all up, all down, then each at random."""
     if not _is_float(array) or not array.size:
         return array
