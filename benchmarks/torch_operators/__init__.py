@@ -1,0 +1,1 @@
+"""Every operator of torch's own test database through our TorchScript translator: `make conformance`."""

@@ -1,0 +1,251 @@
+"""Operators without a translation of ours, taken apart by torch itself into operators that have one.
+
+torch's own implementations in terms of other operators (its composite kernels, `torch._decomp`) run on tensors without
+data, under a tracer that records what they call. This module is the only one that touches these parts of torch, which
+are not public; tests/convert/torch/script/test_decompose.py fails where an upgrade moves them.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+from typing import Any
+
+import onnx_ir as ir
+import torch
+
+from transload.convert.torch.script.dtypes import COMPLEX_OF, TO_TORCH
+from transload.convert.torch.script.schemas import Schema, full_name
+from transload.convert.torch.script.values import Complex, List, Number, Quantized, Sequence, Tensor, Vector
+from transload.serialize.errors import UnsupportedError
+
+_HINTS = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
+"""Sizes that stand for dynamic ones while tracing: none divides another, none is likely to be in the program."""
+
+
+def apply(interpreter: Any, schema: Schema, arguments: dict[str, Any]) -> Any:
+    """The operator applied to contents, by way of the operators that torch makes it of.
+
+    Raises:
+        UnsupportedError: torch knows no other way, or its way depends on the sizes.
+    """
+    if schema.name in interpreter.unfolding:
+        raise UnsupportedError("no translation")
+    interpreter.unfolding.append(schema.name)
+    try:
+        program = _trace(interpreter, schema, arguments)
+        return _run(interpreter, program, arguments)
+    finally:
+        interpreter.unfolding.pop()
+
+
+def _flatten(value: Any, found: list[Any]) -> None:
+    """The computed contents in arguments, in order."""
+    match value:
+        case ir.Value() | Complex() | Number():
+            found.append(value)
+        case Quantized() | Sequence() | Vector():
+            raise UnsupportedError("no translation for lists whose length depends on the data, or quantized tensors")
+        case list() | tuple():
+            for item in value:
+                _flatten(item, found)
+
+
+def _fill(value: Any, given: Any) -> Any:
+    """Arguments with computed contents replaced by the next ones of an iterator, dtypes as torch's."""
+    match value:
+        case ir.Value() | Complex() | Number():
+            return next(given)
+        case ir.DataType():
+            return TO_TORCH[value]
+        case list() | tuple():
+            return [_fill(item, given) for item in value]
+        case _:
+            return value
+
+
+class _Sizes:
+    """Example sizes for the symbols in shapes: the same for the same symbol."""
+
+    def __init__(self) -> None:
+        self._hints = itertools.chain(_HINTS, itertools.count(43, 2))
+        self._known: dict[str, int] = {}
+        self.dynamic = False
+
+    def of(self, value: ir.Value) -> tuple[int, ...]:
+        if value.shape is None:
+            raise UnsupportedError("The number of dimensions of a tensor depends on the data.")
+        return tuple(self.hint(dim) for dim in value.shape)
+
+    def hint(self, dim: int | ir.SymbolicDim) -> int:
+        if isinstance(dim, int):
+            return dim
+        self.dynamic = True
+        if dim.value is None:
+            return next(self._hints)
+        if dim.value not in self._known:
+            self._known[dim.value] = next(self._hints)
+        return self._known[dim.value]
+
+
+def _trace(interpreter: Any, schema: Schema, arguments: dict[str, Any]) -> torch.fx.GraphModule:
+    found: list[Any] = []
+    _flatten(list(arguments.values()), found)
+    sizes = _Sizes()
+    examples = [_example(interpreter, content, sizes) for content in found]
+    key = (
+        schema.name,
+        repr([_skeleton(value) for value in arguments.items()]),
+        tuple((e.dtype, tuple(e.shape)) if isinstance(e, torch.Tensor) else e for e in examples),
+        sizes.dynamic,
+    )
+    if key not in interpreter.programs:
+        interpreter.programs[key] = _make(schema, arguments, examples, sizes.dynamic)
+    program = interpreter.programs[key]
+    if isinstance(program, Exception):
+        raise UnsupportedError("no translation") from program
+    return program
+
+
+def _skeleton(value: Any) -> Any:
+    match value:
+        case ir.Value() | Complex() | Number():
+            return "·"
+        case list() | tuple():
+            return [_skeleton(item) for item in value]
+        case _:
+            return repr(value)
+
+
+def _example(interpreter: Any, content: Any, sizes: _Sizes) -> Any:
+    match content:
+        case Number():
+            if content.kind is int and interpreter.b.symbol(content) is not None:
+                return sizes.hint(ir.SymbolicDim(interpreter.b.symbol(content)))
+            raise UnsupportedError("no translation for an argument that depends on the data")
+        case Complex(real=real):
+            return torch.empty(sizes.of(real), dtype=TO_TORCH[COMPLEX_OF[real.dtype]])
+        case _:
+            return torch.empty(sizes.of(content), dtype=TO_TORCH[content.dtype])
+
+
+def _make(schema: Schema, arguments: dict[str, Any], examples: list[Any], dynamic: bool) -> Any:
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    def call(*contents: Any) -> Any:
+        given = iter(contents)
+        return schema.operator(**{name: _fill(value, given) for name, value in arguments.items()})
+
+    mode = "symbolic" if dynamic else "fake"
+    try:
+        with torch.no_grad():
+            program = make_fx(call, tracing_mode=mode, decomposition_table=_decompositions())(*examples)
+    # torch raises anything where it cannot trace.
+    except Exception as error:
+        return error
+    _refuse_size_guards(program)
+    return program
+
+
+def _refuse_size_guards(program: torch.fx.GraphModule) -> None:
+    environment = getattr(program, "shape_env", None)
+    for guard in getattr(environment, "guards", ()):
+        if type(guard.expr).__name__ == "Equality":
+            raise UnsupportedError(f"torch's own implementation depends on the sizes ({guard.expr}).")
+
+
+@functools.cache
+def _decompositions() -> dict[Any, Any]:
+    """torch's decompositions, without those of operators that are translated as they are."""
+    from torch._decomp import core_aten_decompositions, decomposition_table
+
+    from transload.convert.torch.script.ops import OPERATORS
+
+    table = {**decomposition_table, **core_aten_decompositions()}
+    return {
+        op: function
+        for op, function in table.items()
+        if isinstance(op, torch._ops.OpOverload) and full_name(op) not in OPERATORS and op.namespace == "aten"
+    }
+
+
+def _run(interpreter: Any, program: torch.fx.GraphModule, arguments: dict[str, Any]) -> Any:
+    """Interpret a traced program on contents."""
+    found: list[Any] = []
+    _flatten(list(arguments.values()), found)
+    given = iter(found)
+    env: dict[Any, Any] = {}
+
+    def look(value: Any) -> Any:
+        if isinstance(value, torch.fx.Node):
+            return env[value]
+        if isinstance(value, tuple | list):
+            looked = [look(item) for item in value]
+            return List(looked)
+        return value
+
+    for node in program.graph.nodes:
+        if node.op == "placeholder":
+            env[node] = interpreter.wrap(next(given))
+        elif node.op == "get_attr":
+            constant = getattr(program, node.target)
+            env[node] = interpreter.wrap(interpreter.b.constant(constant))
+        elif node.op == "call_function":
+            args = tuple(look(arg) for arg in node.args)
+            kwargs = {key: look(value) for key, value in node.kwargs.items()}
+            env[node] = _call(interpreter, node.target, args, kwargs)
+        elif node.op == "output":
+            result = torch.fx.node.map_arg(node.args[0], lambda each: env[each])
+            return _contents(interpreter, result)
+    raise AssertionError("a traced program ends with its output")
+
+
+def _contents(interpreter: Any, result: Any) -> Any:
+    if isinstance(result, list):
+        return [_contents(interpreter, item) for item in result]
+    if isinstance(result, tuple):
+        return tuple(_contents(interpreter, item) for item in result)
+    return interpreter.read(result) if isinstance(result, Tensor) else result
+
+
+_PYTHON = {
+    operator.add: "add",
+    operator.sub: "sub",
+    operator.mul: "mul",
+    operator.truediv: "truediv",
+    operator.floordiv: "floordiv",
+    operator.mod: "mod",
+    operator.neg: "neg",
+    operator.pow: "pow",
+    operator.eq: "eq",
+    operator.ne: "ne",
+    operator.lt: "lt",
+    operator.le: "le",
+    operator.gt: "gt",
+    operator.ge: "ge",
+    torch.sym_float: "Float",
+    torch.sym_int: "Int",
+    torch.sym_max: "max",
+    torch.sym_min: "min",
+    torch.sym_not: "__not__",
+}
+
+
+def _call(interpreter: Any, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    from transload.convert.torch.script.ops.numbers import apply_to_numbers
+
+    if target is operator.getitem:
+        holder, index = args
+        return holder.content[index] if isinstance(holder, List) else holder[index]
+    if target in _PYTHON:
+        return apply_to_numbers(interpreter.b, _PYTHON[target], *args)
+    if not isinstance(target, torch._ops.OpOverload):
+        raise UnsupportedError(f"torch's own implementation calls {target}.")
+    name = full_name(target)
+    try:
+        return interpreter.apply(name, *args, **kwargs)
+    except UnsupportedError as error:
+        if str(error.what) == "no translation":
+            raise UnsupportedError(f"It is made of {name}, which has no translation.") from error
+        raise

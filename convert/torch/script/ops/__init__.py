@@ -1,0 +1,20 @@
+"""The operators' translations: one module for each family. Importing this package fills the registry."""
+
+from transload.convert.torch.script.ops import (  # noqa: F401
+    containers,
+    conversion,
+    creation,
+    elementwise,
+    indexing,
+    linear,
+    normalization,
+    reduction,
+    shaping,
+    views,
+)
+from transload.convert.torch.script.registry import COMPLEX, OPERATORS, RAW, VIEWS
+
+BY_PARTS: frozenset[str] = views.LINEAR | shaping.LINEAR
+"""Operators that treat real and imaginary parts of a complex tensor alike."""
+
+__all__ = ["BY_PARTS", "COMPLEX", "OPERATORS", "RAW", "VIEWS"]

@@ -1,0 +1,161 @@
+"""What a TorchScript value may be during translation: known in Python, or computed by the graph.
+
+Known: int, float, bool, complex, str, None, torch.device, torch.Generator, tuples, script objects. Computed: tensors and
+numbers. Lists, dicts, objects and the memory of tensors are cells, whose content can change (see cells.py).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import onnx_ir as ir
+
+
+@dataclass(frozen=True, eq=False)
+class Number:
+    """A Python number that is known only when the graph runs.
+
+    Args:
+        value: INT64, DOUBLE or BOOL of rank 0.
+        kind: int, float or bool.
+    """
+
+    value: ir.Value
+    kind: type
+
+
+@dataclass(frozen=True, eq=False)
+class Complex:
+    """A complex tensor as two real ones of equal shape and dtype."""
+
+    real: ir.Value
+    imag: ir.Value
+
+
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """A quantized tensor: integers, and what they mean. `axis` is None for one scale for all."""
+
+    value: ir.Value
+    scale: ir.Value
+    zero_point: ir.Value
+    axis: int | None = None
+
+
+Content = ir.Value | Complex | Quantized
+"""What a tensor's memory holds."""
+
+
+_serials = itertools.count()
+
+
+class Cell:
+    """Something whose content may change while the program runs; `cells.Journal` sees every change."""
+
+    content: Any
+
+    def __init__(self, content: Any) -> None:
+        self.content = content
+        self.serial = next(_serials)
+
+
+class Stale:
+    """The content of memory that may or may not have been written to."""
+
+
+class Storage(Cell):
+    """A tensor's memory. Content: the value of the whole memory, as the tensor that first held it.
+
+    `maybe` lists storages that may be the same memory, depending on a branch taken; a write to one makes the others
+    stale, since nobody knows what they hold then. `in_sequence` says that a list of unknown length holds such a tensor.
+    """
+
+    content: Content | Stale
+
+    def __init__(self, content: Content) -> None:
+        super().__init__(content)
+        self.maybe: list[Storage] = []
+        self.in_sequence = False
+
+
+class View(NamedTuple):
+    """One step from a tensor to a part of it: the operator and its arguments besides the tensor."""
+
+    operator: str
+    arguments: dict[str, Any]
+
+
+class Tensor(Cell):
+    """A TorchScript tensor: a storage, seen through views. Content: the views, which unsqueeze_ and its like change."""
+
+    content: tuple[View, ...]
+
+    def __init__(self, storage: Storage, views: tuple[View, ...] = ()) -> None:
+        super().__init__(views)
+        self.storage = storage
+
+
+class List(Cell):
+    """A list. Content: a Python list of values, or a Sequence or a Vector where its length depends on the data."""
+
+    content: list[Any] | Sequence | Vector
+
+
+@dataclass(frozen=True, eq=False)
+class Sequence:
+    """Tensors, as many as the data says: an ONNX sequence."""
+
+    value: ir.Value
+
+
+@dataclass(frozen=True, eq=False)
+class Vector:
+    """Numbers of one kind, as many as the data says: an ONNX tensor of rank 1, dtype as `Number.value`."""
+
+    value: ir.Value
+    kind: type
+
+
+class Dict(Cell):
+    """A dict with known keys. Content: a Python dict."""
+
+    content: dict[Any, Any]
+
+
+class Object(Cell):
+    """An object of a TorchScript class made during the call. Content: its attributes."""
+
+    content: dict[str, Any]
+
+
+class Attribute(Cell):
+    """An attribute of the module tree that forward sets. Content: its value."""
+
+
+@dataclass(frozen=True)
+class EnumMember:
+    """A member of an enum."""
+
+    name: str
+    value: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Future:
+    """What torch.jit.fork gives: the value, computed at once."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Uninitialized:
+    """What a variable holds on a way on which nobody reads it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """A function that is a value; it can be handed on, not called."""
+
+    name: str
