@@ -289,7 +289,7 @@ class Builder:
         return one.value is other.value or (self.symbol(one) is not None and self.symbol(one) == self.symbol(other))
 
     def axis(self, value: ir.Value | int, axis: int) -> int:
-        """An axis counted from the front; `value` is a tensor or a rank. A tensor without axes has the axes 0 and -1."""
+        """An axis counted from the front; `value` is a tensor or a rank. A tensor of rank 0 has the axes 0 and -1."""
         rank = value if isinstance(value, int) else self.rank(value)
         return axis % max(rank, 1)
 

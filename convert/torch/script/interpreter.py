@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import onnx_ir as ir
@@ -225,7 +225,7 @@ class Interpreter:
                     found = True
                     tensor = self.b.known(value)
                     if tensor is None:
-                        raise _Unknown
+                        raise _UnknownError
                     return tensor
                 case ir.DataType():
                     from transload.convert.torch.script.dtypes import TO_TORCH
@@ -234,13 +234,13 @@ class Interpreter:
                 case list() | tuple():
                     return [known(item) for item in value]
                 case Number() | Complex() | Quantized() | Sequence() | Vector():
-                    raise _Unknown
+                    raise _UnknownError
                 case _:
                     return value
 
         try:
             plain = {key: known(value) for key, value in arguments.items()}
-        except _Unknown:
+        except _UnknownError:
             return None
         if not found or schema.is_random:
             return None
@@ -387,8 +387,8 @@ class Interpreter:
             self.journal.write(tensor, seen.content)
             return tensor
         before = self.read(tensor)
-        schema = find_schema(_functional_name(functional))
-        bound = self.bind(schema, (), {key: value for key, value in bound.items()})
+        schema = find_schema(functional)
+        bound = self.bind(schema, (), bound)
         content = self.compute(schema, self.contents(bound))
         self.write(tensor, self._like(content, before))
         return tensor
@@ -409,7 +409,7 @@ class Interpreter:
         return content
 
 
-class _Unknown(Exception):
+class _UnknownError(Exception):
     """An argument is not known."""
 
 
@@ -428,15 +428,6 @@ _CONTIGUOUS = frozenset(
     }
 )
 
-_FUNCTIONAL_NAMES = {
-    "aten::div_": "aten::div",
-}
-
-
-def _functional_name(name: str) -> str:
-    """The overload of a functional operator that takes what the in-place one took."""
-    return _FUNCTIONAL_NAMES.get(name, name)
-
 
 def _is_large(result: Any) -> bool:
     if isinstance(result, torch.Tensor):
@@ -454,7 +445,3 @@ def _leaves(values: Any) -> Iterator[Any]:
             yield from _leaves(value)
         else:
             yield value
-
-
-Attributes = Callable[[Interpreter, Any, str], Any]
-Env = Mapping[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 from transload.convert.torch.script.values import Dict, List
 
 
-class Raised(Exception):
+class Raised(Exception):  # noqa: N818
     """The program raises an exception on the way that is being translated."""
 
 

@@ -1,7 +1,7 @@
 """What a TorchScript value may be during translation: known in Python, or computed by the graph.
 
-Known: int, float, bool, complex, str, None, torch.device, torch.Generator, tuples, script objects. Computed: tensors and
-numbers. Lists, dicts, objects and the memory of tensors are cells, whose content can change (see cells.py).
+Known: int, float, bool, complex, str, None, torch.device, tuples, script objects. Computed: tensors and numbers. Lists,
+dicts, objects and the memory of tensors are cells, whose content can change (see cells.py).
 """
 
 from __future__ import annotations

@@ -76,7 +76,8 @@ def check(
     """Translate for `args`, run on them and on `others`, compare; gives the translated model.
 
     Args:
-        program: A module, a scripted or traced one, or a function to be scripted. Parameters left out take their defaults.
+        program: A module, a scripted or traced one, or a function to be scripted.
+        args: Parameters left out take their defaults.
         dynamic: Input name -> axis -> name of a dynamic dimension.
         rtol, atol: Instead of the standard's for the dtype.
     """
