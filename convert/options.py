@@ -41,9 +41,11 @@ class ConvertOptions:
     Args:
         inputs: Descriptions of inputs; needed only where the source does not know its own.
         example: An input set by parameter name, used as the base that the equivalence check varies.
-        opset: The ONNX opset to write.
+        opset: The ONNX opset to write; None means what suits the source's framework best.
         signature: TensorFlow: which signature of a SavedModel; None means `serving_default`, or the only one.
         outputs: Frozen GraphDef: names of the output tensors (`node:0`); empty means the graph's sinks.
+        methods: TorchScript: which methods, each a component; none means forward.
+        all_methods: TorchScript: every method that the file exports.
         weights: Module factories: a safetensors file whose tensors are loaded into the module.
         atol, rtol: The user's own tolerance instead of the standard's.
         proof: How much evidence to gather.
@@ -52,9 +54,11 @@ class ConvertOptions:
 
     inputs: tuple[InputSpec, ...] = ()
     example: Mapping[str, Array] | None = None
-    opset: int = DEFAULT_OPSET
+    opset: int | None = None
     signature: str | None = None
     outputs: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    all_methods: bool = False
     weights: Path | None = None
     atol: float | None = None
     rtol: float | None = None

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from transload.convert.options import DEFAULT_OPSET, ConvertOptions, InputSpec, Proof
+from transload.convert.options import ConvertOptions, InputSpec, Proof
 from transload.convert.platform import limit_this_process, peak_memory_bytes
 from transload.serialize.errors import ERROR_CLASSES, ExecutionError, TransloadError, WorkerError, error_fields
 
@@ -34,7 +34,9 @@ class Request(msgspec.Struct, frozen=True):
     source: str
     inputs: tuple[InputSpec, ...] = ()
     example: str | None = None
-    opset: int = DEFAULT_OPSET
+    opset: int | None = None
+    methods: tuple[str, ...] = ()
+    all_methods: bool = False
     signature: str | None = None
     outputs: tuple[str, ...] = ()
     weights: str | None = None
@@ -110,6 +112,8 @@ def _convert(request: Request, target: Path, on_stage: Any) -> None:
         inputs=request.inputs,
         example=None if request.example is None else read_npz(request.example),
         opset=request.opset,
+        methods=request.methods,
+        all_methods=request.all_methods,
         signature=request.signature,
         outputs=request.outputs,
         weights=None if request.weights is None else Path(request.weights),

@@ -21,7 +21,7 @@ from transload.convert.onnx.dimensions import (
     rename_dimensions,
 )
 from transload.convert.onnx.external_files import check_external_files
-from transload.convert.options import DEFAULT_OPSET, ConvertOptions
+from transload.convert.options import ConvertOptions
 from transload.convert.passes import find_unsupported
 from transload.convert.passes.ir_version import IR_VERSION
 from transload.convert.source import Source
@@ -108,9 +108,9 @@ def _check_model(path: Path) -> None:
         raise SourceError(f"{path.name} is not a valid ONNX model: {what}", hint=hint) from error
 
 
-def _check_opset(proto: onnx.ModelProto, asked: int) -> None:
+def _check_opset(proto: onnx.ModelProto, asked: int | None) -> None:
     found = next((item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")), asked)
-    if asked not in (DEFAULT_OPSET, found):
+    if asked not in (None, found):
         raise UsageError(
             f"The ONNX model has opset {found}; a model that is ONNX already keeps its opset.",
             hint="Leave --opset out.",

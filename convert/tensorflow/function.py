@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from transload.convert.capture import Array, Capture, Feed
-from transload.convert.options import ConvertOptions, InputSpec, make_example
+from transload.convert.options import DEFAULT_OPSET, ConvertOptions, InputSpec, make_example
 from transload.convert.tensorflow.conversion import convert_frozen, convert_function
 from transload.convert.tensorflow.framework import VERSION, dtype_name, tf
 from transload.serialize.dtypes import ONNX_NUMBER
@@ -130,10 +130,11 @@ def capture_function(named: NamedFunction, options: ConvertOptions, kind: str) -
         UsageError: the example lacks an input.
     """
     output_leaves = list(leaves(named.outputs))
+    opset = options.opset or DEFAULT_OPSET
     if named.graph_def is None:
-        model = convert_function(named.function, named.inputs, named.output_names, output_leaves, options.opset)
+        model = convert_function(named.function, named.inputs, named.output_names, output_leaves, opset)
     else:
-        model = convert_frozen(named.graph_def, named.inputs, named.output_names, output_leaves, options.opset)
+        model = convert_frozen(named.graph_def, named.inputs, named.output_names, output_leaves, opset)
     _declare_inputs(model, list(named.inputs.values()))
     _declare_outputs(model, output_leaves)
     return Capture(

@@ -68,6 +68,7 @@ def assemble(
     outputs: Node,
     reference: TorchReference,
     *,
+    component: str = "forward",
     example: dict[str, Array],
     dimensions: Dimensions,
     moving: MovingAxes,
@@ -84,7 +85,7 @@ def assemble(
     mark_moving_axes(model, moving)
     name_other_dimensions(model)
     return Capture(
-        component="forward",
+        component=component,
         model=model,
         inputs={name: with_graph_shapes(tree, model.graph.inputs) for name, tree in arguments.trees().items()},
         outputs=with_graph_shapes(outputs, model.graph.outputs),

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from transload.convert.capture import Capture
-from transload.convert.options import ConvertOptions
+from transload.convert.options import DEFAULT_OPSET, ConvertOptions
 from transload.convert.source import Source
 from transload.convert.torch.arguments import Arguments, bind_arguments, describe_signature, described_values
 from transload.convert.torch.assembly import assemble, prepare_example, run_example
@@ -49,7 +49,7 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
             flat,
             tuple(arguments.tensors().values()),
             _dynamic_shapes(example, dimensions),
-            opset=options.opset,
+            opset=options.opset or DEFAULT_OPSET,
             names=tuple(example),
         )
     strip_initializer_prefix(model, "module.")

@@ -12,7 +12,7 @@ import torch
 from torch.export.graph_signature import ConstantArgument, InputKind, TensorArgument
 
 from transload.convert.capture import Capture
-from transload.convert.options import ConvertOptions, InputSpec, make_example
+from transload.convert.options import DEFAULT_OPSET, ConvertOptions, InputSpec, make_example
 from transload.convert.source import Source
 from transload.convert.torch.arguments import Arguments
 from transload.convert.torch.assembly import assemble, prepare_example, run_example
@@ -36,7 +36,7 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
         SourceError: the file is damaged.
     """
     program = _load(source, options.trust_source)
-    model, notes = export_program(program, opset=options.opset)
+    model, notes = export_program(program, opset=options.opset or DEFAULT_OPSET)
     arguments = _placeholders(program)
     names = tuple(arguments.tensors())
     specs = _complete_specs(options.inputs, dict(zip(names, model.graph.inputs, strict=True)))

@@ -25,6 +25,7 @@ class TorchReference:
         module: The source.
         arguments: Templates of its arguments.
         make_float64: Gives a private copy of the source with its weights in float64; may raise.
+        method: The method to call.
         set_eval: Whether the module must be put in eval mode for each run, and back afterwards.
     """
 
@@ -34,11 +35,13 @@ class TorchReference:
         arguments: Arguments,
         make_float64: Callable[[], torch.nn.Module],
         *,
+        method: str = "forward",
         set_eval: bool = False,
     ) -> None:
         self._module = module
         self._arguments = arguments
         self._make_float64 = make_float64
+        self._method = method
         self._set_eval = set_eval
         self._inputs = tuple(arguments.tensors())
         self._float64: torch.nn.Module | None = None
@@ -88,7 +91,7 @@ class TorchReference:
     ) -> tuple[Node, dict[str, torch.Tensor]]:
         args, kwargs = self._arguments.fill(tensors)
         with torch.no_grad(), evaluating(module) if self._set_eval else contextlib.nullcontext():
-            value = module(*args, **kwargs)
+            value = (module if self._method == "forward" else getattr(module, self._method))(*args, **kwargs)
         return flatten_outputs(value, self._inputs)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +15,20 @@ from transload.convert.options import ConvertOptions
 from transload.convert.source import Source
 from transload.convert.torch.arguments import Arguments, described_values
 from transload.convert.torch.assembly import assemble, prepare_example, run_example
-from transload.convert.torch.graph import strip_initializer_prefix
-from transload.convert.torch.legacy_exporter import export_script_module
 from transload.convert.torch.probing import probe_other_sizes
 from transload.convert.torch.quiet import quiet
 from transload.convert.torch.reference import TorchReference
-from transload.convert.torch.script_wrapper import flatten_script_module, forward_schema
+from transload.convert.torch.script import DEFAULT_OPSET, translate
 from transload.serialize.errors import SourceError, UsageError
-from transload.serialize.interface import leaves
+
+FORWARD = "forward"
 
 
 def capture(source: Source, options: ConvertOptions) -> list[Capture]:
-    """The file's forward as one component. A script module in memory is saved to a scratch file first.
+    """Each method that was asked for as one component. A script module in memory is saved to a scratch file first.
 
     Raises:
-        UsageError: inputs are missing or do not fit the forward.
+        UsageError: inputs are missing or do not fit a method, or there is no such method.
         UnsupportedError: operators have no translation; all are listed.
         SourceError: the file is damaged.
     """
@@ -37,68 +38,118 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
         path = Path(scratch.name, "source.pt")
         with quiet():
             torch.jit.save(source.value, str(path))
-    module = _load(path)
-    arguments, example, dimensions = prepare_example(_find_arguments(module, source, options), options)
-    reference = TorchReference(module, arguments, lambda: _load(path).double())
+    module, was_training = _load(path)
+    methods = _choose_methods(module, options, path)
+    captures = []
+    for method in methods:
+        captures.append(_capture_method(module, path, method, source, _options_for(method, module, methods, options)))
+    if was_training:
+        note = "The file was saved in training mode; the package computes in eval mode."
+        captures = [dataclasses.replace(each, notes=(*each.notes, note)) for each in captures]
+    return [dataclasses.replace(each, resources=(scratch,)) for each in captures]
+
+
+def _capture_method(module: Any, path: Path, method: str, source: Source, options: ConvertOptions) -> Capture:
+    arguments, example, dimensions = prepare_example(_find_arguments(module, method, source, options), options)
+    reference = TorchReference(module, arguments, lambda: _load(path)[0].double(), method=method)
     outputs = run_example(reference, example)
     moving = probe_other_sizes(reference, outputs, example, dimensions)
-
-    # Neutral names for the exporter, which makes names of its own from them; the contract's names come afterwards.
-    names = {name: f"input_{index}" for index, name in enumerate(example)}
-    model, notes = export_script_module(
-        flatten_script_module(module, arguments, outputs),
-        tuple(arguments.tensors().values()),
-        input_names=tuple(names.values()),
-        output_names=tuple(f"output_{index}" for index, _ in enumerate(leaves(outputs))),
-        dynamic_axes={names[name]: axes for name, axes in dimensions.items()},
-        opset=options.opset,
-        path=Path(scratch.name, "model.onnx"),
+    model, notes = translate(
+        module,
+        arguments.positional,
+        dynamic_axes=dimensions,
+        opset=options.opset or DEFAULT_OPSET,
+        method=method,
     )
-    strip_initializer_prefix(model, "module.")
-    return [
-        assemble(
-            source,
-            model,
-            arguments,
-            outputs,
-            reference,
-            example=example,
-            dimensions=dimensions,
-            moving=moving,
-            notes=notes,
-            resources=(scratch,),
-        )
-    ]
+    return assemble(
+        source,
+        model,
+        arguments,
+        outputs,
+        reference,
+        component=method,
+        example=example,
+        dimensions=dimensions,
+        moving=moving,
+        notes=notes,
+    )
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path) -> tuple[Any, bool]:
+    """The module in eval mode, and whether it was saved in training mode."""
     try:
         with quiet():
             module: Any = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]
         raise SourceError(f"The TorchScript file cannot be read: {reason}", where=str(path)) from error
-    if not hasattr(module, "forward"):
-        raise UsageError("The TorchScript module has no forward.", where=str(path))
+    was_training = module.training
     module.eval()
-    return module
+    return module, was_training
 
 
-def _find_arguments(module: Any, source: Source, options: ConvertOptions) -> Arguments:
-    """Values for every parameter of forward: given, described, or its default.
+def _choose_methods(module: Any, options: ConvertOptions, path: Path) -> tuple[str, ...]:
+    # Public only as attributes, among all others.
+    known = [name for name in module._c._method_names() if not name.startswith("__")]
+    if options.all_methods:
+        return tuple(known)
+    chosen = tuple(dict.fromkeys(options.methods)) or (FORWARD,)
+    if missing := [name for name in chosen if name not in known]:
+        raise UsageError(
+            f"The TorchScript module has no method {missing[0]!r}.",
+            where=str(path),
+            hint=f"Its methods are: {', '.join(known) or 'none'}. Name one with --method.",
+        )
+    return chosen
+
+
+def _options_for(method: str, module: Any, methods: tuple[str, ...], options: ConvertOptions) -> ConvertOptions:
+    """The options as they concern one of several methods: `method.parameter` is an input of that method alone.
+
+    Raises:
+        UsageError: an input is none of any method's.
+    """
+    parameters = {name: {each.name for each in _parameters(module, name)} for name in methods}
+
+    def take(name: str) -> str | None:
+        """The name without the method's, or None where it is another method's."""
+        first, dot, rest = name.partition(".")
+        if dot and first in parameters:
+            return rest if first == method else None
+        root = name.partition("/")[0]
+        if root in parameters[method] or not any(root in each for each in parameters.values()):
+            return name
+        return None
+
+    specs = [dataclasses.replace(spec, name=name) for spec in options.inputs if (name := take(spec.name)) is not None]
+    example: Mapping[str, Any] | None = None
+    if options.example is not None:
+        example = {name: value for key, value in options.example.items() if (name := take(key)) is not None}
+    return dataclasses.replace(options, inputs=tuple(specs), example=example or None)
+
+
+def _parameters(module: Any, method: str) -> Any:
+    """The method's parameters without the module itself."""
+    return getattr(module, method).schema.arguments[1:]
+
+
+def _find_arguments(module: Any, method: str, source: Source, options: ConvertOptions) -> Arguments:
+    """Values for every parameter of the method: given, described, or its default.
 
     Raises:
         UsageError: a parameter is not known, or has neither value nor default; all parameters are listed.
     """
-    parameters = forward_schema(module).arguments[1:]
+    parameters = _parameters(module, method)
     known = ", ".join(_describe(parameter) for parameter in parameters)
     names = [parameter.name for parameter in parameters]
     if source.args or source.kwargs:
+        if len(source.args) > len(names):
+            raise UsageError(f"{len(source.args)} arguments are given.", hint=f"The {method} takes: {known or 'none'}.")
         given = {**dict(zip(names, source.args, strict=False)), **(source.kwargs or {})}
     else:
         given = described_values(options, known)
     if unknown := [name for name in given if name not in names]:
-        raise UsageError(f"The forward has no parameter {unknown[0]!r}.", hint=f"Its parameters are: {known}.")
+        raise UsageError(f"The {method} has no parameter {unknown[0]!r}.", hint=f"Its parameters are: {known}.")
     values: dict[str, Any] = {}
     missing = []
     for parameter in parameters:
@@ -113,7 +164,7 @@ def _find_arguments(module: Any, source: Source, options: ConvertOptions) -> Arg
     if missing:
         raise UsageError(
             f"Parameters without a value: {', '.join(missing)}.",
-            where=f"parameters: {known}",
+            where=f"parameters of {method}: {known}",
             hint="Describe each with --input NAME:DTYPE[DIMS], or give --example FILE.npz.",
         )
     return Arguments(values, {})

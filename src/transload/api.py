@@ -23,6 +23,8 @@ def convert_model(
     opset: int | None = None,
     signature: str | None = None,
     outputs: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    all_methods: bool = False,
     weights: str | Path | None = None,
     atol: float | None = None,
     rtol: float | None = None,
@@ -37,9 +39,12 @@ def convert_model(
         args, kwargs: Example arguments of a torch module, as its `forward` takes them.
         inputs: Descriptions of inputs, `tokens:int64[batch,seq]`; a dimension with a name is dynamic.
         example: Example inputs by parameter name, or a .npz file of them.
-        opset: The ONNX opset to write; None means the standard one.
+        opset: The ONNX opset to write; None means 20 for TorchScript, otherwise 18.
         signature: TensorFlow: which signature of a SavedModel.
         outputs: Frozen GraphDef: names of the output tensors.
+        methods: TorchScript: which methods, each a component; none means `forward`. An input of one method only is
+            described as `method.parameter`.
+        all_methods: TorchScript: every method that the file exports.
         weights: Module factories: a safetensors file.
         atol, rtol: A tolerance of the caller's own; recorded in the package.
         proof: How much evidence to gather: `full`, `quick` or `none`.
@@ -53,16 +58,18 @@ def convert_model(
     """
     # Imported here, because `import transload` must not pay for what only conversions need.
     from transload.convert.detect import detect_source
-    from transload.convert.options import DEFAULT_OPSET, ConvertOptions, parse_input_spec
+    from transload.convert.options import ConvertOptions, parse_input_spec
     from transload.convert.pipeline import convert_source, name_source
     from transload.convert.source import SourceKind
 
     options = ConvertOptions(
         inputs=tuple(parse_input_spec(spec) if isinstance(spec, str) else spec for spec in inputs),
         example=_read_example(example),
-        opset=DEFAULT_OPSET if opset is None else opset,
+        opset=opset,
         signature=signature,
         outputs=tuple(outputs),
+        methods=tuple(methods),
+        all_methods=all_methods,
         weights=None if weights is None else Path(weights),
         atol=atol,
         rtol=rtol,

@@ -255,11 +255,8 @@ class Builder:
             return size
         symbol = size.value
         if symbol is None:
-            self._symbols += 1
-            symbol = f"_size_{self._symbols}"
-            dims = list(value.shape)
-            dims[axis] = ir.SymbolicDim(symbol)
-            value.shape = ir.Shape(dims)
+            self.name_sizes(value)
+            symbol = value.shape[axis].value  # type: ignore[union-attr]
         for number in self._sizes.get(symbol, ()):
             if self.is_visible(number.value):
                 return number
@@ -268,6 +265,17 @@ class Builder:
         number.value.metadata_props["pkg.size"] = symbol
         self._sizes.setdefault(symbol, []).append(number)
         return number
+
+    def name_sizes(self, value: ir.Value) -> None:
+        """Give every size that nothing is known of a symbol of its own."""
+        if value.shape is not None:
+            dims: list[int | ir.SymbolicDim] = []
+            for dim in value.shape:
+                if not isinstance(dim, int) and dim.value is None:
+                    self._symbols += 1
+                    dim = ir.SymbolicDim(f"size_{self._symbols}")
+                dims.append(dim)
+            value.shape = ir.Shape(dims)
 
     def symbol(self, size: Int) -> str | None:
         """The symbol of a size taken from a shape."""

@@ -16,7 +16,7 @@ import onnx_ir as ir
 import torch
 
 from transload.convert.torch.script.dtypes import COMPLEX_OF, TO_TORCH
-from transload.convert.torch.script.schemas import Schema, full_name
+from transload.convert.torch.script.schemas import Schema, find_schema, full_name
 from transload.convert.torch.script.values import Complex, List, Number, Quantized, Sequence, Tensor, Vector
 from transload.serialize.errors import UnsupportedError
 
@@ -38,6 +38,28 @@ def apply(interpreter: Any, schema: Schema, arguments: dict[str, Any]) -> Any:
         return _run(interpreter, program, arguments)
     finally:
         interpreter.unfolding.pop()
+
+
+def is_translatable(name: str) -> bool:
+    """Whether an operator has a translation, as far as its name tells."""
+    from transload.convert.torch.script.ops import OPERATORS, RAW
+    from transload.convert.torch.script.ops.containers import DICT_METHODS, LIST_METHODS, STRING_METHODS
+    from transload.convert.torch.script.ops.numbers import NUMBER_OPERATORS
+
+    base = name.partition("::")[2].partition(".")[0]
+    if any(base in table for table in (LIST_METHODS, DICT_METHODS, STRING_METHODS, NUMBER_OPERATORS)):
+        return True
+    if not base.endswith("__"):
+        name = name.replace(base, base.rstrip("_"), 1)
+    if name in OPERATORS or name in RAW:
+        return True
+    try:
+        operator = find_schema(name).operator
+    except AttributeError:
+        return False
+    return operator in _decompositions() or operator.has_kernel_for_dispatch_key(
+        torch._C.DispatchKey.CompositeImplicitAutograd
+    )
 
 
 def _flatten(value: Any, found: list[Any]) -> None:

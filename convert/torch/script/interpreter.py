@@ -105,6 +105,8 @@ class Interpreter:
             return list(STATEMENTS[kind](self, node, env))
         inputs = [env[value.debugName()] for value in node.inputs()]
         if any(is_poisoned(value) for value in inputs):
+            if not decompose.is_translatable(name):
+                raise UnsupportedError("no translation")
             return [POISON] * node.outputsSize()
         result = self.apply(name, *inputs)
         if node.outputsSize() == 1:
@@ -140,6 +142,8 @@ class Interpreter:
             schema = find_schema(name)
             bound = schema.bind(args, kwargs)
             return entry.function(self, **{key: bound[key] for key in entry.parameters if key in bound})
+        if base in ("__is__", "__isnot__") and len(args) == 2:
+            return (args[0] is args[1]) is (base == "__is__")
         if base in NUMBER_OPERATORS and not any(isinstance(arg, Tensor | List | Dict) for arg in args):
             return apply_to_numbers(self.b, base, *args)
         schema = find_schema(name)

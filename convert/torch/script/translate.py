@@ -21,6 +21,9 @@ from transload.serialize.errors import UnsupportedError, UsageError
 OPSETS = range(17, 24)
 """The ONNX opsets that translations are written for."""
 
+DEFAULT_OPSET = 20
+"""The oldest with all that the translations use: Gelu, and DFT and GridSample in their later forms."""
+
 
 def translate(
     module: torch.jit.ScriptModule,
@@ -105,6 +108,7 @@ def _output(interpreter: Interpreter, tensor: Tensor) -> ir.Value:
             hint="Return real and imaginary parts (torch.view_as_real).",
         )
     value = interpreter.value(tensor)
+    interpreter.b.name_sizes(value)
     if any(value is each for each in interpreter.b.graph.outputs):
         copy: ir.Value = interpreter.b.Identity(value)
         return copy

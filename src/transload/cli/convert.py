@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from transload.cli.command import Command, json_option, make_console, write_json
 from transload.cli.summary import package_facts, proof_text, size_text
-from transload.convert.options import DEFAULT_OPSET, parse_input_spec
+from transload.convert.options import parse_input_spec
 from transload.convert.supervisor import Limits, WorkerReport, convert_in_worker
 from transload.convert.worker import Request
 from transload.serialize import PackageFile, open_package
@@ -43,7 +43,11 @@ def parse_size(text: str) -> int:
     help="Describe an input; a dimension with a name is dynamic. Repeat for each input.",
 )
 @click.option("--example", metavar="FILE.npz", help="Example inputs, by parameter name.")
-@click.option("--opset", default=DEFAULT_OPSET, show_default=True, type=click.IntRange(7), help="The ONNX opset.")
+@click.option(
+    "--opset", type=click.IntRange(7), help="The ONNX opset (default: 20 for TorchScript, otherwise 18)."
+)
+@click.option("--method", "methods", multiple=True, help="TorchScript: a method instead of forward. Repeat for several.")
+@click.option("--all-methods", is_flag=True, help="TorchScript: every method that the file exports, each a component.")
 @click.option("--signature", help="SavedModel: which signature (default: serving_default, or the only one).")
 @click.option(
     "--outputs", metavar="NAME,NAME", help="Frozen GraphDef: the output tensors (default: the graph's sinks)."
@@ -84,6 +88,7 @@ def convert(
     \b
     Example:
       transload convert tagger.pt -o tagger.tload --input 'tokens:int64[batch,seq]'
+      transload convert codec.pt -o codec.tload --method encode --method decode --input 'encode.x[batch,8]' ...
       transload convert saved_model/ -o model.tload --signature serving_default
       transload convert my_models:make_tagger -o tagger.tload --weights tagger.safetensors --example in.npz
     """
