@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import onnx_ir as ir
 
-from transload.serialize.interface import Node, SourceRecord
+from transload.serialize.interface import Node, SourceRecord, State, Tensor, leaves
 
 Array = np.ndarray[Any, Any]
 Feed = Mapping[str, Array]
@@ -39,9 +39,10 @@ class Capture:
         inputs: The callable's parameters, in order, each as a tree.
         outputs: The tree of what it returns.
         reference: The source itself.
-        example: One input set that the source accepts, by input tensor name.
+        example: One input set that the source accepts, by input tensor name, state included.
         source: What the source was.
         notes: Sentences for the user about choices that the front end made.
+        state: What the callable carries from call to call; its inputs and outputs follow the others in the graph.
         resources: Objects that must outlive the lazy weights in `model`, such as a scratch folder.
     """
 
@@ -53,4 +54,15 @@ class Capture:
     example: dict[str, Array]
     source: SourceRecord
     notes: tuple[str, ...] = ()
+    state: tuple[State, ...] = ()
     resources: tuple[object, ...] = field(default=(), repr=False, compare=False)
+
+    def input_leaves(self) -> tuple[Tensor, ...]:
+        """The tensors that the graph takes, in order, each once; state comes last."""
+        found = {leaf.name: leaf for node in self.inputs.values() for leaf in leaves(node)}
+        return (*found.values(), *(state.input for state in self.state))
+
+    def output_leaves(self) -> tuple[Tensor, ...]:
+        """The tensors that the graph gives, in order, each once; state comes last."""
+        found = {leaf.name: leaf for leaf in leaves(self.outputs)}
+        return (*found.values(), *(state.output for state in self.state))

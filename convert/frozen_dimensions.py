@@ -8,7 +8,7 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from transload.convert.capture import Capture
-from transload.serialize.interface import Dict, List, Node, Tensor, Tuple, leaves
+from transload.serialize.interface import Dict, List, Node, State, Tensor, Tuple
 
 
 def freeze_dimensions(capture: Capture, dynamic: frozenset[str]) -> tuple[Capture, tuple[str, ...]]:
@@ -21,7 +21,7 @@ def freeze_dimensions(capture: Capture, dynamic: frozenset[str]) -> tuple[Captur
     """
     sizes = {
         dim: size
-        for tensor in _input_leaves(capture)
+        for tensor in capture.input_leaves()
         for dim, size in zip(tensor.shape or (), capture.example[tensor.name].shape, strict=False)
         if isinstance(dim, str) and dim not in dynamic
     }
@@ -35,11 +35,10 @@ def freeze_dimensions(capture: Capture, dynamic: frozenset[str]) -> tuple[Captur
         f"The dimension {name!r} is fixed at {size}: no check at another size passed." for name, size in sizes.items()
     )
     inputs = {name: _with_sizes(node, sizes) for name, node in capture.inputs.items()}
-    return replace(capture, inputs=inputs, outputs=_with_sizes(capture.outputs, sizes)), notes
-
-
-def _input_leaves(capture: Capture) -> list[Tensor]:
-    return [tensor for node in capture.inputs.values() for tensor in leaves(node)]
+    state = tuple(
+        State(each.name, _with_sizes(each.input, sizes), _with_sizes(each.output, sizes)) for each in capture.state
+    )
+    return replace(capture, inputs=inputs, outputs=_with_sizes(capture.outputs, sizes), state=state), notes
 
 
 def _with_sizes(node: Node, sizes: Mapping[str, int]) -> Node:

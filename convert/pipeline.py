@@ -20,7 +20,7 @@ from transload.runtime.comparison import DEFAULT_TOLERANCES, EXACT
 from transload.serialize import Component, Package
 from transload.serialize.dtypes import FLOATS
 from transload.serialize.errors import TransloadError, UnsupportedError, UsageError
-from transload.serialize.interface import Interface, Node, Proof, SourceRecord, Tensor, Tolerance, leaves
+from transload.serialize.interface import Interface, Node, Proof, SourceRecord, Tensor, Tolerance
 
 FRONT_ENDS: Mapping[SourceKind, str] = {
     SourceKind.TORCHSCRIPT: "transload.convert.torch.torchscript",
@@ -136,7 +136,7 @@ def _unclassified(error: Exception, source: Source) -> UnsupportedError:
 
 def _run_passes(captures: list[Capture]) -> list[tuple[str, ...]]:
     """Run the passes over each capture's model, in place; what they have to say of each."""
-    reports = [run_passes(capture.model) for capture in captures]
+    reports = [run_passes(capture.model, frozenset(each.input.name for each in capture.state)) for capture in captures]
     if unsupported := tuple(operation for report in reports for operation in find_unsupported(report.model)):
         raise UnsupportedError(
             f"The captured graph holds {len(unsupported)} operations that are not ONNX's own.", operations=unsupported
@@ -172,7 +172,7 @@ def _make_component(
 
 
 def _make_interface(capture: Capture, options: ConvertOptions, proof: Proof) -> Interface:
-    floats = [tensor for tensor in leaves(capture.outputs) if tensor.dtype in FLOATS]
+    floats = [tensor for tensor in capture.output_leaves() if tensor.dtype in FLOATS]
     tolerances = {tensor.name: choose_tolerance(tensor, options) for tensor in floats}
     widened = any(_is_wider(tolerances[tensor.name], _standard(tensor)) for tensor in floats)
     inputs: dict[str, Node] = dict(capture.inputs)
@@ -184,4 +184,5 @@ def _make_interface(capture: Capture, options: ConvertOptions, proof: Proof) -> 
         source=capture.source,
         proof=proof,
         user_tolerance=widened,
+        state=capture.state,
     )

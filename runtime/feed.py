@@ -15,8 +15,10 @@ from transload.serialize.interface import Tensor
 Array = np.ndarray[Any, Any]
 
 
-def check_feed(feed: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Array]:
-    """The feed as numpy arrays, if names, dtypes, ranks and sizes are the interface's.
+def check_feed(
+    feed: Mapping[str, Any], tensors: Mapping[str, Tensor], optional: frozenset[str] = frozenset()
+) -> dict[str, Array]:
+    """The feed as numpy arrays, if names, dtypes, ranks and sizes are the interface's. `optional` may be missing.
 
     Nothing is converted but Python scalars and lists, which become arrays of the declared dtype where that loses
     nothing.
@@ -26,10 +28,10 @@ def check_feed(feed: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[s
     """
     if unknown := sorted(set(feed) - set(tensors)):
         raise UsageError(f"The model has no input {unknown[0]!r}.", hint=f"Inputs: {_list(tensors)}.")
-    if missing := sorted(set(tensors) - set(feed)):
+    if missing := sorted(set(tensors) - set(feed) - optional):
         raise UsageError(f"The input {missing[0]!r} is missing.", hint=f"Inputs: {_list(tensors)}.")
     sizes: dict[str, tuple[int, str]] = {}
-    return {name: _check_array(feed[name], tensor, sizes) for name, tensor in tensors.items()}
+    return {name: _check_array(feed[name], tensor, sizes) for name, tensor in tensors.items() if name in feed}
 
 
 def _check_array(value: Any, tensor: Tensor, sizes: dict[str, tuple[int, str]]) -> Array:

@@ -15,7 +15,7 @@ from transload.runtime.feed import check_feed
 from transload.runtime.session import create_session, runtime_errors
 from transload.runtime.structure import flatten_arguments, unflatten
 from transload.serialize.errors import ExecutionError, UsageError
-from transload.serialize.interface import Interface, input_tensors
+from transload.serialize.interface import Interface, input_tensors, leaves
 from transload.serialize.package_file import Integrity, PackageFile, open_package
 
 Array = np.ndarray[Any, Any]
@@ -31,7 +31,13 @@ class Model:
         self.interface = interface
         self._session = session
         self._inputs = {tensor.name: tensor for tensor in input_tensors(interface)}
+        self._state = frozenset(state.input.name for state in interface.state)
         self._outputs = [value.name for value in session.get_outputs()]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The tensors that the graph gives, in its order."""
+        return list(self._outputs)
 
     @property
     def providers(self) -> list[str]:
@@ -40,6 +46,8 @@ class Model:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the model with the source's own arguments; returns the source's own structure of numpy arrays.
+
+        A model with state begins each such call at its initial state; `stream` carries it on.
 
         Raises:
             UsageError: an argument has another name, structure, dtype, rank or size than the interface says.
@@ -53,7 +61,7 @@ class Model:
 
         Args:
             output_names: Which outputs, by tensor name; None means all, in the graph's order.
-            feed: Arrays by input tensor name.
+            feed: Arrays by input tensor name. State that is left out begins at its initial value.
 
         Raises:
             UsageError: a name, dtype, rank or size is not the interface's.
@@ -64,10 +72,58 @@ class Model:
             raise UsageError(f"The model has no output {unknown[0]!r}.", hint=f"Outputs: {', '.join(self._outputs)}.")
         return self._run(names, feed)
 
+    def stream(self) -> Stream:
+        """A sequence of calls that carries the model's state from each to the next, beginning at the initial state."""
+        return Stream(self)
+
     def _run(self, names: Sequence[str], feed: Mapping[str, Any]) -> list[Array]:
-        arrays = check_feed(feed, self._inputs)
+        arrays = check_feed(feed, self._inputs, self._state)
         with runtime_errors(f"component {self.component!r}"):
             outputs: list[Array] = self._session.run(list(names), arrays)
+        return outputs
+
+
+class Stream:
+    """Calls of one model in a row, with its state carried along. Two streams never mix; one is for one thread.
+
+    `state` holds the arrays for the next call by input tensor name; it is empty before the first.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.state: dict[str, Array] = {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As `Model.__call__`, from the present state to the next.
+
+        Raises:
+            UsageError, ExecutionError: as `Model.__call__`; the state stays as it was.
+        """
+        interface = self._model.interface
+        outputs = self._advance(flatten_arguments(interface, args, kwargs))
+        return unflatten(interface.outputs, outputs)
+
+    def run(self, output_names: Sequence[str] | None, feed: Mapping[str, Any]) -> list[Array]:
+        """As `Model.run`, from the present state to the next; None means all outputs that are not state.
+
+        Raises:
+            UsageError, ExecutionError: as `Model.run`; the state stays as it was.
+        """
+        outputs = self._advance(feed)
+        if output_names is None:
+            return [outputs[tensor.name] for tensor in leaves(self._model.interface.outputs)]
+        if unknown := [name for name in output_names if name not in outputs]:
+            raise UsageError(f"The model has no output {unknown[0]!r}.", hint=f"Outputs: {', '.join(outputs)}.")
+        return [outputs[name] for name in output_names]
+
+    def reset(self) -> None:
+        """Go back to the initial state."""
+        self.state = {}
+
+    def _advance(self, feed: Mapping[str, Any]) -> dict[str, Array]:
+        names = self._model.output_names
+        outputs = dict(zip(names, self._model.run(names, {**self.state, **feed}), strict=True))
+        self.state = {state.input.name: outputs[state.output.name] for state in self._model.interface.state}
         return outputs
 
 

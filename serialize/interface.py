@@ -103,11 +103,23 @@ class Proof(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+class State(msgspec.Struct, frozen=True):
+    """What a component carries from one call to the next: an attribute of the source, by its `name`.
+
+    `input` is an input of the graph whose initializer is the value before the first call; `output` is the output that
+    the next call takes there.
+    """
+
+    name: str
+    input: Tensor
+    output: Tensor
+
+
 class Interface(msgspec.Struct, frozen=True):
     """What one component takes and returns.
 
     `inputs` maps the callable's parameter names, in order, to their trees. `tolerances` holds a bound for each
-    floating output by tensor name, `user_tolerance` is true where the user widened them.
+    floating output by tensor name, state included, `user_tolerance` is true where the user widened them.
     """
 
     component: str
@@ -117,6 +129,7 @@ class Interface(msgspec.Struct, frozen=True):
     source: SourceRecord
     proof: Proof
     user_tolerance: bool = False
+    state: tuple[State, ...] = ()
     interface_version: str = INTERFACE_VERSION
 
 
@@ -136,13 +149,14 @@ def leaves(node: Node) -> Iterator[Tensor]:
 
 
 def input_tensors(interface: Interface) -> tuple[Tensor, ...]:
-    """Every input tensor of the ONNX graph, in order."""
-    return tuple(leaf for node in interface.inputs.values() for leaf in leaves(node))
+    """Every input tensor of the ONNX graph, in order; state comes last."""
+    arguments = tuple(leaf for node in interface.inputs.values() for leaf in leaves(node))
+    return arguments + tuple(state.input for state in interface.state)
 
 
 def output_tensors(interface: Interface) -> tuple[Tensor, ...]:
-    """Every output tensor of the ONNX graph, in order."""
-    return tuple(leaves(interface.outputs))
+    """Every output tensor of the ONNX graph, in order; state comes last."""
+    return tuple(leaves(interface.outputs)) + tuple(state.output for state in interface.state)
 
 
 def encode_interface(interface: Interface) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,8 +92,9 @@ def _plan(components: Iterable[Component]) -> tuple[dict[str, Content], dict[str
     for component in components:
         check_component_name(component.name)
         graph = component.model.graph
-        inputs = [value.name for value in graph.inputs if value.name not in graph.initializers]
-        check_fit(component.interface, inputs, [value.name for value in graph.outputs], component.name)
+        inputs = [str(value.name) for value in graph.inputs]
+        outputs = [str(value.name) for value in graph.outputs]
+        check_fit(component.interface, inputs, outputs, set(graph.initializers), component.name)
     canonical = canonical_tensors(component.model for component in components)
     contents: dict[str, Content] = {}
     entries: dict[str, ComponentEntry] = {}
@@ -134,20 +135,26 @@ def asset_uri(sha256: Mapping[str, str]) -> str:
 
 def check_fit(
     interface: Interface,
-    graph_inputs: Iterable[str | None],
-    graph_outputs: Iterable[str | None],
+    graph_inputs: Iterable[str],
+    graph_outputs: Iterable[str],
+    initializers: Container[str],
     component: str,
 ) -> None:
     """Refuse an interface whose tensors are not the inputs and outputs of the graph.
 
+    An input with an initializer is a constant of the graph, unless the interface says that it is state; and state has
+    an initializer.
+
     Raises:
         PackageError: with the rule `interface-fits`.
     """
+    state = {each.input.name for each in interface.state}
+    taken = [name for name in graph_inputs if (name in initializers) is (name in state)]
     for kind, graph_names, tensors in (
-        ("inputs", graph_inputs, input_tensors(interface)),
+        ("inputs", taken, input_tensors(interface)),
         ("outputs", graph_outputs, output_tensors(interface)),
     ):
-        ours, theirs = {tensor.name for tensor in tensors}, {str(name) for name in graph_names}
+        ours, theirs = {tensor.name for tensor in tensors}, set(graph_names)
         if ours != theirs:
             raise PackageError(
                 f"The interface's {kind} {sorted(ours)} are not the graph's {sorted(theirs)}.",

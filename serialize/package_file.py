@@ -280,10 +280,6 @@ def _check_assets(package: PackageFile) -> None:
 
 def _check_fit(interface: Interface, model: onnx.ModelProto, component: str) -> None:
     graph = model.graph
-    shadowed = {tensor.name for tensor in graph.initializer}
-    check_fit(
-        interface,
-        [value.name for value in graph.input if value.name not in shadowed],
-        [value.name for value in graph.output],
-        component,
-    )
+    initializers = {tensor.name for tensor in graph.initializer}
+    inputs, outputs = ([value.name for value in values] for values in (graph.input, graph.output))
+    check_fit(interface, inputs, outputs, initializers, component)

@@ -195,7 +195,7 @@ def _truth(call: Any, sample: Any) -> list[np.ndarray[Any, Any]] | None:
 
 def _translate_and_run(module: Any, inputs: list[torch.Tensor]) -> list[np.ndarray[Any, Any]]:
     parameters = [argument.name for argument in module.forward.schema.arguments[1:]]
-    model, _ = translate(module, dict(zip(parameters, inputs, strict=True)), dynamic_axes={}, opset=OPSET)
+    model = translate(module, dict(zip(parameters, inputs, strict=True)), dynamic_axes={}, opset=OPSET).model
     feed = {value.name: tensor.numpy() for value, tensor in zip(model.graph.inputs, inputs, strict=True)}
     model = run_passes(model).model
     options = onnxruntime.SessionOptions()
@@ -238,7 +238,7 @@ def _compare(
 
 
 def _first(theirs: Any, ours: Any, bad: Any) -> str:
-    place = tuple(np.argwhere(bad)[0])
+    place = tuple(np.argwhere(bad)[0]).model
     return f"{int(bad.sum())} of {bad.size}, at {[int(i) for i in place]} {ours[place]} instead of {theirs[place]}"
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from transload.convert.capture import Array, Capture
 from transload.convert.options import ConvertOptions
-from transload.serialize.interface import Tensor, leaves
 
 
 @dataclass(frozen=True)
@@ -37,18 +36,12 @@ class Variable:
         return self.names[0]
 
 
-def input_leaves(capture: Capture) -> tuple[Tensor, ...]:
-    """The tensors that the callable takes, in order, each once."""
-    tensors = {leaf.name: leaf for node in capture.inputs.values() for leaf in leaves(node)}
-    return tuple(tensors.values())
-
-
 def find_variables(capture: Capture, options: ConvertOptions) -> tuple[Variable, ...]:
     """Every dimension that may vary, in order of appearance."""
     asked = {dim for spec in options.inputs for dim in spec.shape or () if isinstance(dim, str)}
     named: dict[str, list[Place]] = {}
     unnamed: dict[tuple[int, int], list[Place]] = {}
-    for tensor in input_leaves(capture):
+    for tensor in capture.input_leaves():
         for axis, dim in enumerate(tensor.shape or ()):
             if isinstance(dim, str):
                 named.setdefault(dim, []).append(Place(tensor.name, axis))

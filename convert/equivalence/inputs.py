@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from transload.convert.capture import Array, Capture
-from transload.convert.equivalence.dimensions import Variable, input_leaves
+from transload.convert.equivalence.dimensions import Variable
 from transload.convert.equivalence.integer_use import IntegerUse, Limit, find_integer_uses
 from transload.serialize.dtypes import FLOATS, INTEGERS, numpy_dtype
 from transload.serialize.interface import Tensor
@@ -64,7 +64,7 @@ class Sampler:
 def plan_samplers(capture: Capture) -> tuple[Sampler, ...]:
     """A sampler for each input, from its name, dtype and example and from what the graph does with it."""
     uses = find_integer_uses(capture.model)
-    return tuple(_plan(tensor, capture.example[tensor.name], uses) for tensor in input_leaves(capture))
+    return tuple(_plan(tensor, capture.example[tensor.name], uses) for tensor in capture.input_leaves())
 
 
 def choose_inputs(capture: Capture, samplers: tuple[Sampler, ...], seed: int) -> Iterator[InputSet]:
@@ -203,7 +203,7 @@ def _draw_floats(sampler: Sampler, shape: tuple[int, ...], rng: np.random.Genera
     if style == 0:
         values = rng.permutation(np.resize(values, shape).ravel()).reshape(shape)
         # Constant examples, zeros above all, have no other order.
-        return values if np.ptp(values) else values + rng.standard_normal(shape)
+        return values if not values.size or np.ptp(values) else values + rng.standard_normal(shape)
     spread = float(values.std()) or float(abs(values).max()) or 1.0
     values = rng.choice(values, shape)
     if style == 1:

@@ -17,7 +17,7 @@ from transload.convert.passes.metadata import SOURCE_KEY
 from transload.runtime import load
 from transload.runtime.comparison import DEFAULT_TOLERANCES, EXACT
 from transload.serialize.errors import ExecutionError, MismatchError, UsageError
-from transload.serialize.interface import Tolerance, leaves
+from transload.serialize.interface import Tolerance
 
 _NODE = re.compile(r"running (?P<op>\S+) node\. Name:'(?P<name>[^']*)'")
 
@@ -89,7 +89,7 @@ def open_sides(capture: Capture, path: Path, options: ConvertOptions, load_model
         MismatchError: an output is missing, there is one too many, or they come in another order.
         ExecutionError, UnsupportedError: ONNX Runtime refuses the model.
     """
-    tensors = {leaf.name: leaf for leaf in leaves(capture.outputs)}
+    tensors = {leaf.name: leaf for leaf in capture.output_leaves()}
     graph = [str(value.name) for value in capture.model.graph.outputs]
     if graph != list(tensors):
         raise MismatchError(

@@ -8,7 +8,6 @@ import onnx_ir as ir
 from onnx_ir.passes.common import (
     DeduplicateInitializersPass,
     LiftConstantsToInitializersPass,
-    RemoveInitializersFromInputsPass,
     RemoveUnusedFunctionsPass,
     RemoveUnusedNodesPass,
     RemoveUnusedOpsetsPass,
@@ -34,25 +33,30 @@ class PassReport:
     notes: tuple[str, ...] = ()
 
 
-def run_passes(model: ir.Model) -> PassReport:
+def run_passes(model: ir.Model, state: frozenset[str] = frozenset()) -> PassReport:
     """Bring a captured graph into the form in which packages hold graphs. Changes the model in place.
+
+    Args:
+        model: The graph.
+        state: The names of inputs that keep their initializers, as the value before the first call.
 
     Raises:
         UnsupportedError: the model uses features that the oldest supported ONNX Runtime cannot read.
     """
     notes = []
     passes: tuple[ir.passes.PassBase, ...] = (
-        RemoveInitializersFromInputsPass(),
         SetIrVersionPass(),
         RemoveUnusedNodesPass(),
         RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]
         LiftConstantsToInitializersPass(size_limit=LIFT_ELEMENTS),
-        DeduplicateInitializersPass(size_limit=DEDUPLICATE_ELEMENTS),
+        # It warns of each input that has an initializer, which only state has.
+        *(() if state else (DeduplicateInitializersPass(size_limit=DEDUPLICATE_ELEMENTS),)),
         RemoveUnusedOpsetsPass(),
         GuardPoolPaddingPass(),
         TidyMetadataPass(),
         CanonicalNamesPass(),
     )
+    model.graph.inputs[:] = [value for value in model.graph.inputs if value.name in state or not value.is_initializer()]
     for each in passes:
         result = each(model)
         model = result.model

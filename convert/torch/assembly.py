@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import onnx_ir as ir
 import torch
@@ -13,6 +13,7 @@ from transload.convert.source import Source
 from transload.convert.torch.arguments import Arguments
 from transload.convert.torch.dimensions import Dimensions, declared_dimensions, widened_example
 from transload.convert.torch.graph import (
+    graph_tensor,
     mark_moving_axes,
     name_declared_dimensions,
     name_inputs_and_outputs,
@@ -23,7 +24,7 @@ from transload.convert.torch.probing import MovingAxes
 from transload.convert.torch.reference import TorchReference
 from transload.convert.torch.tensors import to_numpy, to_torch
 from transload.serialize.errors import TransloadError, UsageError
-from transload.serialize.interface import Node, SourceRecord, leaves
+from transload.serialize.interface import Node, SourceRecord, State, leaves
 
 
 def prepare_example(arguments: Arguments, options: ConvertOptions) -> tuple[Arguments, dict[str, Array], Dimensions]:
@@ -72,15 +73,25 @@ def assemble(
     example: dict[str, Array],
     dimensions: Dimensions,
     moving: MovingAxes,
+    state: tuple[tuple[str, str, str], ...] = (),
+    initial: Mapping[str, Array] | None = None,
     notes: Iterable[str] = (),
     resources: tuple[object, ...] = (),
 ) -> Capture:
-    """The capture, from a graph whose inputs and outputs come in the order of the trees. Renames in `model`.
+    """The capture, from a graph whose inputs and outputs come in the order of the trees, then of the state.
+
+    Renames in `model`.
+
+    Args:
+        state: Attribute, name of its input, name of its output, for each that the callable changes.
+        initial: The state before the first call, by input name.
 
     Raises:
         UnsupportedError: a dimension declared dynamic is fixed in the graph.
     """
-    name_inputs_and_outputs(model, tuple(example), tuple(leaf.name for leaf in leaves(outputs)))
+    arguments_and_state = (*example, *(given for _, given, _ in state))
+    results_and_state = (*(leaf.name for leaf in leaves(outputs)), *(given for _, _, given in state))
+    name_inputs_and_outputs(model, arguments_and_state, results_and_state)
     dimension_notes = name_declared_dimensions(model, dimensions)
     mark_moving_axes(model, moving)
     name_other_dimensions(model)
@@ -90,7 +101,11 @@ def assemble(
         inputs={name: with_graph_shapes(tree, model.graph.inputs) for name, tree in arguments.trees().items()},
         outputs=with_graph_shapes(outputs, model.graph.outputs),
         reference=reference,
-        example=example,
+        example=example | dict(initial or {}),
+        state=tuple(
+            State(name, graph_tensor(model.graph.inputs, given), graph_tensor(model.graph.outputs, result))
+            for name, given, result in state
+        ),
         source=SourceRecord(source.kind.value, "torch", str(torch.__version__)),
         notes=(*notes, *dimension_notes),
         resources=resources,

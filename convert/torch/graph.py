@@ -10,6 +10,7 @@ import onnx_ir as ir
 from transload.convert.structure import map_tensors
 from transload.convert.torch.dimensions import Dimensions
 from transload.convert.torch.probing import MovingAxes
+from transload.serialize.dtypes import dtype_from_onnx
 from transload.serialize.errors import UnsupportedError
 from transload.serialize.interface import Dimension, Node, Tensor
 
@@ -132,6 +133,13 @@ def with_graph_shapes(tree: Node, values: Sequence[ir.Value]) -> Node:
     """The tree with the shapes that the graph's inputs or outputs of the same names have."""
     shapes = {value.name: graph_shape(value) for value in values}
     return map_tensors(tree, lambda tensor: Tensor(tensor.name, tensor.dtype, shapes[tensor.name]))
+
+
+def graph_tensor(values: Sequence[ir.Value], name: str) -> Tensor:
+    """The leaf for the graph's input or output of that name."""
+    value = next(value for value in values if value.name == name)
+    assert value.dtype is not None
+    return Tensor(name, dtype_from_onnx(int(value.dtype)), graph_shape(value))
 
 
 def strip_initializer_prefix(model: ir.Model, prefix: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,15 +19,26 @@ from transload.serialize.errors import UnsupportedError
 from transload.serialize.interface import Node, Tensor
 
 
+@dataclass(frozen=True)
+class StateTensor:
+    """An attribute that a call changes, by its path, and the names under which feeds and outputs hold it."""
+
+    path: str
+    input: str
+    output: str
+
+
 class TorchReference:
-    """Runs a module on flat feeds.
+    """Runs a module on flat feeds. Every call begins at the same state, unless the feed says another, and leaves it so.
 
     Args:
         module: The source.
         arguments: Templates of its arguments.
         make_float64: Gives a private copy of the source with its weights in float64; may raise.
         method: The method to call.
+        state: What the module changes of itself.
         set_eval: Whether the module must be put in eval mode for each run, and back afterwards.
+        refuses_changes: Whether `observe` refuses a module that changes buffers which are not `state`.
     """
 
     def __init__(
@@ -36,13 +48,17 @@ class TorchReference:
         make_float64: Callable[[], torch.nn.Module],
         *,
         method: str = "forward",
+        state: tuple[StateTensor, ...] = (),
         set_eval: bool = False,
+        refuses_changes: bool = True,
     ) -> None:
         self._module = module
         self._arguments = arguments
         self._make_float64 = make_float64
         self._method = method
+        self._state = state
         self._set_eval = set_eval
+        self._refuses_changes = refuses_changes
         self._inputs = tuple(arguments.tensors())
         self._float64: torch.nn.Module | None = None
 
@@ -77,7 +93,8 @@ class TorchReference:
         """
         before = {name: (buffer, buffer.clone()) for name, buffer in self._module.named_buffers()}
         tree, found = self._call(self._module, {name: to_torch(array) for name, array in feed.items()})
-        if changed := _restore_buffers(self._module, before):
+        changed = _restore_buffers(self._module, before)
+        if changed and self._refuses_changes:
             raise UnsupportedError(
                 f"The module changes its own buffers in forward: {', '.join(changed)}.",
                 hint="A package holds no state yet. Pass the state in and out as tensors.",
@@ -90,9 +107,18 @@ class TorchReference:
         self, module: torch.nn.Module, tensors: Mapping[str, torch.Tensor]
     ) -> tuple[Node, dict[str, torch.Tensor]]:
         args, kwargs = self._arguments.fill(tensors)
-        with torch.no_grad(), evaluating(module) if self._set_eval else contextlib.nullcontext():
-            value = (module if self._method == "forward" else getattr(module, self._method))(*args, **kwargs)
-        return flatten_outputs(value, self._inputs)
+        call = module if self._method == "forward" else getattr(module, self._method)
+        with (
+            torch.no_grad(),
+            evaluating(module) if self._set_eval else contextlib.nullcontext(),
+            _at_state(module, self._state, tensors),
+        ):
+            value = call(*args, **kwargs)
+            tree, found = flatten_outputs(value, self._inputs)
+            found = {name: tensor.clone() for name, tensor in found.items()} if self._state else found
+            for each in self._state:
+                found[each.output] = attribute_tensor(get_attribute(module, each.path)).clone()
+        return tree, found
 
 
 def flatten_outputs(value: Any, inputs: tuple[str, ...]) -> tuple[Node, dict[str, torch.Tensor]]:
@@ -112,6 +138,40 @@ def flatten_outputs(value: Any, inputs: tuple[str, ...]) -> tuple[Node, dict[str
     return build_output_tree(value, leaf, inputs), found
 
 
+def get_attribute(module: torch.nn.Module, path: str) -> Any:
+    """An attribute of a module or of one below it. Not by get_submodule, which script modules refuse."""
+    return functools.reduce(getattr, path.split("."), module)
+
+
+def attribute_tensor(value: torch.Tensor | float | int | bool) -> torch.Tensor:
+    """An attribute as the tensor that a package carries: numbers have rank 0, in int64, float64 or bool."""
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    return torch.tensor(value, dtype=torch.float64 if isinstance(value, float) else None)
+
+
+def _set_attribute(module: torch.nn.Module, path: str, value: Any) -> None:
+    owner, _, name = path.rpartition(".")
+    setattr(get_attribute(module, owner) if owner else module, name, value)
+
+
+@contextlib.contextmanager
+def _at_state(
+    module: torch.nn.Module, state: tuple[StateTensor, ...], tensors: Mapping[str, torch.Tensor]
+) -> Iterator[None]:
+    """The module with its state as the feed has it, or else a copy of its own; its own again afterwards."""
+    former = {each.path: get_attribute(module, each.path) for each in state}
+    for each in state:
+        own = former[each.path]
+        given = tensors[each.input] if each.input in tensors else attribute_tensor(own).clone()
+        _set_attribute(module, each.path, given if isinstance(own, torch.Tensor) else type(own)(given.item()))
+    try:
+        yield
+    finally:
+        for path, own in former.items():
+            _set_attribute(module, path, own)
+
+
 def _restore_buffers(module: torch.nn.Module, before: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> list[str]:
     """Put the former buffers with their former values back; gives the names of those that had changed."""
     changed = []
@@ -121,9 +181,7 @@ def _restore_buffers(module: torch.nn.Module, before: dict[str, tuple[torch.Tens
             changed.append(name)
             with torch.no_grad():
                 former.copy_(copy)
-            # get_submodule would do, were it not refused by script modules.
-            *owners, attribute = name.split(".")
-            setattr(functools.reduce(getattr, owners, module), attribute, former)
+            _set_attribute(module, name, former)
     return changed
 
 

@@ -17,8 +17,9 @@ from transload.convert.torch.arguments import Arguments, described_values
 from transload.convert.torch.assembly import assemble, prepare_example, run_example
 from transload.convert.torch.probing import probe_other_sizes
 from transload.convert.torch.quiet import quiet
-from transload.convert.torch.reference import TorchReference
-from transload.convert.torch.script import DEFAULT_OPSET, translate
+from transload.convert.torch.reference import StateTensor, TorchReference, attribute_tensor, get_attribute
+from transload.convert.torch.script import DEFAULT_OPSET, Translation, may_change_itself, translate
+from transload.convert.torch.tensors import to_numpy
 from transload.serialize.errors import SourceError, UsageError
 
 FORWARD = "forward"
@@ -51,16 +52,21 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
 
 def _capture_method(module: Any, path: Path, method: str, source: Source, options: ConvertOptions) -> Capture:
     arguments, example, dimensions = prepare_example(_find_arguments(module, method, source, options), options)
-    reference = TorchReference(module, arguments, lambda: _load(path)[0].double(), method=method)
-    outputs = run_example(reference, example)
-    moving = probe_other_sizes(reference, outputs, example, dimensions)
-    model, notes = translate(
+    # Run first: what the source itself refuses is the user's mistake, not a lack of ours.
+    first = _load(path)[0] if may_change_itself(module, method) else module
+    run_example(TorchReference(first, arguments, lambda: first, method=method, refuses_changes=False), example)
+    translation = translate(
         module,
         arguments.positional,
         dynamic_axes=dimensions,
         opset=options.opset or DEFAULT_OPSET,
         method=method,
     )
+    state = _name_state(translation, example)
+    model = translation.model
+    reference = TorchReference(module, arguments, lambda: _load(path)[0].double(), method=method, state=state)
+    outputs = run_example(reference, example)
+    moving = probe_other_sizes(reference, outputs, example, dimensions)
     return assemble(
         source,
         model,
@@ -71,8 +77,21 @@ def _capture_method(module: Any, path: Path, method: str, source: Source, option
         example=example,
         dimensions=dimensions,
         moving=moving,
-        notes=notes,
+        state=tuple((each.path, each.input, each.output) for each in state),
+        initial={each.input: to_numpy(attribute_tensor(get_attribute(module, each.path))) for each in state},
+        notes=translation.notes,
     )
+
+
+def _name_state(translation: Translation, example: Mapping[str, Any]) -> tuple[StateTensor, ...]:
+    """Names for what the module carries from call to call: the attribute's path, and that with `_next`."""
+    found = []
+    for slot in translation.state:
+        name = slot.path
+        while name in example:
+            name += "_state"
+        found.append(StateTensor(slot.path, name, f"{name}_next"))
+    return tuple(found)
 
 
 def _load(path: Path) -> tuple[Any, bool]:

@@ -46,6 +46,7 @@ class Builder:
         self._weights: dict[tuple[Any, ...], ir.Value] = {}
         self._sizes: dict[str, list[Number]] = {}
         self._used: set[str] = set()
+        self._variables: set[ir.Value] = set()
         self._symbols = 0
         self._count = 0
         self._opset_ids = [onnx.helper.make_opsetid("", opset)]
@@ -120,7 +121,7 @@ class Builder:
             if value.type is None:
                 return
             types[name] = _type_proto(value)
-            if value.const_value is not None and value.const_value.size <= 64:
+            if value.const_value is not None and value.const_value.size <= 64 and value not in self._variables:
                 data[name] = ir.to_proto(value.const_value)
                 data[name].name = name
         proto = onnx.NodeProto(op_type=node.op_type, input=names, output=[f"o{i}" for i in range(len(node.outputs))])
@@ -172,6 +173,12 @@ class Builder:
             self._weights[key] = self._initializer(name, tensor.detach().contiguous())
         return self._weights[key]
 
+    def variable(self, tensor: torch.Tensor, name: str) -> ir.Value:
+        """An initializer that stands for another value at run time; never folded."""
+        value = self._initializer(name, tensor.contiguous())
+        self._variables.add(value)
+        return value
+
     def _initializer(self, name: str, tensor: torch.Tensor) -> ir.Value:
         name = self.unique(name)
         content = ir.tensor_adapters.TorchTensor(tensor, name=name)
@@ -192,7 +199,7 @@ class Builder:
 
     def known(self, value: ir.Value | None) -> torch.Tensor | None:
         """The tensor itself, where it is a small constant."""
-        if value is None or value.const_value is None or value.const_value.size > FOLD_ELEMENTS:
+        if value is None or value in self._variables or value.const_value is None or value.const_value.size > FOLD_ELEMENTS:
             return None
         content = value.const_value
         return content.raw if isinstance(content, ir.tensor_adapters.TorchTensor) else None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import transload as tl
 from transload.convert.capture import Capture
 from transload.convert.options import ConvertOptions, parse_input_spec
 from transload.convert.source import Source, SourceKind
@@ -247,7 +249,7 @@ def test_an_example_that_the_source_refuses_is_the_users_mistake(tmp_path: Path)
 def test_every_unsupported_operator_is_listed_with_its_place(tmp_path: Path) -> None:
     class Strange(torch.nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            y = torch.bernoulli(x)
+            y = torch.bernoulli(x.sigmoid())
             if bool(x.sum() > 0):
                 y = torch.poisson(y)
             return y + torch.linalg.eigvals(torch.outer(x, x)).real
@@ -281,18 +283,124 @@ def test_a_size_returned_as_a_number_is_refused(tmp_path: Path) -> None:
         capture_file(save(Size(), tmp_path), "x[n,2]")
 
 
-def test_a_module_with_state_is_refused(tmp_path: Path) -> None:
-    class Counter(torch.nn.Module):
+class Running(torch.nn.Module):
+    """Buffers changed in place and replaced by longer ones, numbers counted up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("total", torch.zeros(2))
+        self.register_buffer("past", torch.zeros(0, 2))
+        self.register_buffer("fixed", torch.ones(2))
+        self.calls, self.weight = 0, 1.0
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        self.calls += 1
+        self.weight = self.weight / 2
+        self.total[1:] += x.sum()
+        self.past = torch.cat([self.past, x])
+        return (x + self.fixed) * self.weight + self.calls, self.past.sum(0) + self.total
+
+
+def test_attributes_that_forward_changes_become_state(tmp_path: Path) -> None:
+    result = capture_file(save(Running().eval(), tmp_path), "x[n,2]")
+    assert {state.name: state.input for state in result.state} == {
+        "total": Leaf("total", "float32", (2,)),
+        "past": Leaf("past", "float32", ("past_dim0", 2)),
+        "calls": Leaf("calls", "int64", ()),
+        "weight": Leaf("weight", "float64", ()),
+    }
+    assert [state.output.name for state in result.state] == [f"{state.name}_next" for state in result.state]
+    assert result.example["past"].shape == (0, 2)
+    np.testing.assert_array_equal(result.example["calls"], np.int64(0))
+
+
+def test_the_source_gives_the_same_for_the_same_state_however_often_it_is_asked(tmp_path: Path) -> None:
+    result = capture_file(save(Running().eval(), tmp_path), "x[n,2]")
+    first = result.reference.run(result.example)
+    again = result.reference.run(result.example)
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, again[name])
+    assert first["calls_next"] == 1
+    later = result.reference.run(result.example | {"calls": np.int64(7)})
+    assert later["calls_next"] == 8
+
+
+def test_a_stream_of_a_package_goes_on_as_the_source_does(tmp_path: Path) -> None:
+    path = save(Running().eval(), tmp_path)
+    package = tl.convert_model(path, inputs=["x[n,2]"])
+    package.save(tmp_path / "running.tload")
+    model, source = tl.load(tmp_path / "running.tload"), torch.jit.load(str(path))
+    one, other = model.stream(), model.stream()
+    for seed, size in enumerate((3, 1, 4)):
+        x = random(size, 2, seed=seed)
+        for ours, theirs in zip(one(x), source(torch.from_numpy(x)), strict=True):
+            np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(other(x)[0], model(x)[0])
+    one.reset()
+    np.testing.assert_array_equal(one(x)[1], model(x)[1])
+
+
+def test_state_that_changes_its_kind_is_refused(tmp_path: Path) -> None:
+    class Lazy(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.register_buffer("count", torch.zeros(1))
+            self.seen = torch.jit.Attribute(None, Optional[Tensor])
 
         def forward(self, x: Tensor) -> Tensor:
-            self.count += 1
-            return x + self.count
+            self.seen = x
+            return x + 1
 
-    with pytest.raises(UnsupportedError, match="own buffers in forward: count"):
-        capture_file(save(Counter(), tmp_path), "x[n,2]")
+    with pytest.raises(UnsupportedError, match="attribute 'seen', which is NoneType before the first call"):
+        capture_file(save(Lazy().eval(), tmp_path), "x[n,2]")
+
+
+class Codec(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 300)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+    @torch.jit.export
+    def encode(self, x: Tensor) -> Tensor:
+        return self.linear(x)
+
+    @torch.jit.export
+    def decode(self, code: Tensor) -> Tensor:
+        return code @ self.linear.weight
+
+
+def test_methods_become_components_that_share_their_weights(tmp_path: Path) -> None:
+    path = save(Codec().eval(), tmp_path)
+    package = tl.convert_model(path, inputs=["x[n,4]", "code[n,300]"], methods=["encode", "decode"])
+    package.save(tmp_path / "codec.tload")
+    with zipfile.ZipFile(tmp_path / "codec.tload") as file:
+        data = [name for name in file.namelist() if name.endswith(".data")]
+    assert len(data) == 1
+    x = random(3, 4)
+    source = torch.jit.load(str(path))
+    code = tl.load(tmp_path / "codec.tload", "encode")(x)
+    np.testing.assert_allclose(code, source.encode(torch.from_numpy(x)).detach().numpy(), rtol=1e-5, atol=1e-5)
+    back = tl.load(tmp_path / "codec.tload", "decode")(code)
+    np.testing.assert_allclose(back, source(torch.from_numpy(x)).detach().numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_all_methods_take_inputs_by_their_names(tmp_path: Path) -> None:
+    options = ConvertOptions(
+        inputs=tuple(map(parse_input_spec, ("x[n,4]", "decode.code[batch,300]"))), all_methods=True
+    )
+    found = capture(Source(SourceKind.TORCHSCRIPT, save(Codec().eval(), tmp_path)), options)
+    assert {each.component: list(each.example) for each in found} == {
+        "forward": ["x"],
+        "encode": ["x"],
+        "decode": ["code"],
+    }
+
+
+def test_a_method_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"(?s)no method 'embed'.*forward.*encode"):
+        capture_file(save(Codec().eval(), tmp_path), "x[n,4]", methods=("embed",))
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def check(
     values = {each.name: value for each, value in zip(schema.arguments[1:], args, strict=False)}
     for each in schema.arguments[1 + len(args) :]:
         values[each.name] = each.default_value
-    model, _ = translate(module, values, dynamic_axes=dynamic or {}, opset=opset, method=method)
+    model = translate(module, values, dynamic_axes=dynamic or {}, opset=opset, method=method).model
     names = [value.name for value in model.graph.inputs]
     model = run_passes(model).model
     options = onnxruntime.SessionOptions()
