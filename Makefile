@@ -4,7 +4,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 TYPING := build/typing/transload
 
-.PHONY: setup demo test lint types unit bench clean
+.PHONY: setup demo test lint types unit bench conformance clean
 
 setup: $(STAMP)
 
@@ -33,6 +33,10 @@ unit: setup
 
 bench: setup
 	$(PYTHON) benchmarks/convert.py
+	$(PYTHON) benchmarks/latency.py
+
+conformance: setup
+	$(PYTHON) -m benchmarks.torch_operators
 
 clean:
 	rm -rf build .venv

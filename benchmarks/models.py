@@ -60,6 +60,15 @@ def make_minilm(path: Path) -> None:
     subprocess.run([sys.executable, str(script), str(path)], check=True)
 
 
+def make_bert(path: Path) -> None:
+    """BERT-base, traced."""
+    import torch
+
+    example = torch.ones(2, 16, dtype=torch.int64)
+    with torch.no_grad():
+        torch.jit.trace(bert_base(), (example, example), check_trace=False).save(str(path))
+
+
 def make_wide_mlp(path: Path) -> None:
     """The 1 GB network, traced."""
     import torch
@@ -92,5 +101,6 @@ BENCHMARKS = (
     Benchmark("MobileNetV2, 14 MB", "saved-model", "mobilenet", make=make_mobilenet),
     Benchmark("MiniLM, 91 MB", "torchscript", "minilm.pt", TOKENS, make_minilm),
     Benchmark("BERT-base, 440 MB", "torch-module", "models:bert_base", TOKENS),
+    Benchmark("BERT-base, 440 MB", "torchscript", "bert.pt", TOKENS, make_bert),
     Benchmark("MLP, 1.1 GB", "torchscript", "mlp.pt", ("input:float32[batch,4096]",), make_wide_mlp),
 )

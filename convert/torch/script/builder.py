@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import onnx
@@ -25,6 +25,7 @@ FOLD_ELEMENTS = 4096
 """Constants of up to so many elements are computed with while translating; larger ones are weights."""
 
 Int = int | Number
+Result = TypeVar("Result", bound="ir.Value | tuple[ir.Value, ...]")
 Operand = ir.Value | Number | complex | float | int | bool
 
 
@@ -47,6 +48,7 @@ class Builder:
         self._sizes: dict[str, list[Number]] = {}
         self._used: set[str] = set()
         self._variables: set[ir.Value] = set()
+        self._made: dict[tuple[Any, ...], list[tuple[Any, tuple[ir.Value, ...]]]] = {}
         self._symbols = 0
         self._count = 0
         self._opset_ids = [onnx.helper.make_opsetid("", opset)]
@@ -142,6 +144,16 @@ class Builder:
         """Say something to the user about the translation."""
         self.notes[text] = None
 
+    def once(self, key: tuple[Any, ...], make: Callable[[], Result]) -> Result:
+        """What `make` emits, or what it emitted before for the same key, where that can be read from here."""
+        for found, values in self._made.get(key, ()):
+            if all(map(self.is_visible, values)):
+                return cast(Result, found)
+        result = make()
+        values = result if isinstance(result, tuple) else (result,)
+        self._made.setdefault(key, []).append((result, values))
+        return result
+
     # Constants and weights
 
     def constant(self, value: Any, dtype: ir.DataType | None = None) -> ir.Value:
@@ -199,9 +211,9 @@ class Builder:
 
     def known(self, value: ir.Value | None) -> torch.Tensor | None:
         """The tensor itself, where it is a small constant."""
-        if value is None or value in self._variables or value.const_value is None or value.const_value.size > FOLD_ELEMENTS:
+        content = None if value is None or value in self._variables else value.const_value
+        if content is None or content.size > FOLD_ELEMENTS:
             return None
-        content = value.const_value
         return content.raw if isinstance(content, ir.tensor_adapters.TorchTensor) else None
 
     # Blocks

@@ -18,6 +18,7 @@ from transload.convert.torch.script.interpreter import Interpreter
 from transload.convert.torch.script.literals import from_python
 from transload.convert.torch.script.poison import Raised
 from transload.convert.torch.script.values import Complex, Dict, List, Number, Storage, Tensor
+from transload.convert.torch.script.weights import store_transposed
 from transload.serialize.errors import UnsupportedError, UsageError
 
 OPSETS = range(17, 24)
@@ -132,7 +133,7 @@ class _Translator:
             raise UnsupportedError(
                 f"{len(failures)} operations of the TorchScript method {method!r} have no translation to ONNX.",
                 operations=failures,
-                hint="Change these operations in the source, or convert the module itself instead of a TorchScript file.",
+                hint="Change these operations in the source, or convert the module itself instead of its TorchScript.",
             ) from self.interpreter.first_failure
 
     def find_state(self) -> tuple[StateSlot, ...]:
@@ -154,6 +155,7 @@ class _Translator:
             self.b.graph.inputs.append(self.b.graph.initializers[slot.path])
         for tensor in results:
             self.b.graph.outputs.append(_output(self.interpreter, tensor))
+        store_transposed(self.b.graph)
         return Translation(ir.Model(self.b.graph, ir_version=IR_VERSION), self.slots, tuple(self.b.notes))
 
     def _make_input(self, path: str, item: torch.Tensor, axes: Mapping[int, str]) -> Tensor:
