@@ -163,6 +163,8 @@ def add(b: Builder, self: ir.Value, other: Operand, alpha: Any = 1) -> ir.Value:
     dtype = promote(self, other)
     if dtype == BOOL:
         return b.Or(b.scalar(self, BOOL), b.scalar(other, BOOL))
+    if type(other) is int and other == 0 and not is_float(dtype):
+        return b.scalar(self, dtype)
     return b.Add(b.scalar(self, dtype), b.scalar(_scaled(b, other, alpha), dtype))
 
 

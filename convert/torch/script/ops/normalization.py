@@ -177,20 +177,31 @@ def scaled_dot_product_attention(
             scale_value = b.Reciprocal(b.Sqrt(b.scalar(width, query.dtype)))
     factor = scale_value if scale is None else b.scalar(scale, query.dtype)
     scores = b.MatMul(b.Mul(query, factor), b.transpose(key, rank - 2, rank - 1))
+    hidden = None
     if is_causal:
         rows, columns = b.scalar_range(b.size(query, -2)), b.scalar_range(b.size(key, -2))
         attn_mask = b.LessOrEqual(b.unsqueeze(columns, 0), b.unsqueeze(rows, 1))
-    if attn_mask is not None:
-        if attn_mask.dtype == ir.DataType.BOOL:
-            scores = b.Where(attn_mask, scores, b.constant(-math.inf, query.dtype))
-        else:
-            scores = b.Add(scores, attn_mask)
-    weights = b.Softmax(scores, axis=-1)
-    if attn_mask is not None:
-        # A row that is masked whole attends to nothing; Softmax gives NaN there.
-        hidden = b.Equal(b.ReduceMax(scores, [-1], keepdims=1), -math.inf)
-        weights = b.Where(hidden, 0, weights)
-    return b.MatMul(weights, value)
+        scores = b.Add(scores, _bias(b, attn_mask, query.dtype)[0])
+    elif attn_mask is not None:
+        bias, hidden = _bias(b, attn_mask, query.dtype)
+        scores = b.Add(scores, bias)
+    result = b.MatMul(b.Softmax(scores, axis=-1), value)
+    return result if hidden is None else b.Where(hidden, 0, result)
+
+
+def _bias(b: Builder, mask: ir.Value, dtype: ir.DataType) -> tuple[ir.Value, ir.Value]:
+    """What a mask adds to the scores, and which rows it hides whole: these attend to nothing, where Softmax gives NaN.
+
+    Layers that share a mask share both.
+    """
+
+    def make() -> tuple[ir.Value, ir.Value]:
+        bias = mask
+        if mask.dtype == ir.DataType.BOOL:
+            bias = b.Where(mask, b.constant(0, dtype), b.constant(-math.inf, dtype))
+        return bias, b.Equal(b.ReduceMax(bias, [-1], keepdims=1), -math.inf)
+
+    return b.once(("attention bias", mask, dtype), make)
 
 
 def _repeat_heads(b: Builder, query: ir.Value, part: ir.Value) -> ir.Value:
