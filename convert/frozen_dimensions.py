@@ -36,17 +36,15 @@ def freeze_dimensions(capture: Capture, dynamic: frozenset[str]) -> tuple[Captur
     )
     inputs = {name: _with_sizes(node, sizes) for name, node in capture.inputs.items()}
     state = tuple(
-        State(each.name, _with_sizes(each.input, sizes), _with_sizes(each.output, sizes)) for each in capture.state
+        State(each.name, _sized_tensor(each.input, sizes), _sized_tensor(each.output, sizes)) for each in capture.state
     )
     return replace(capture, inputs=inputs, outputs=_with_sizes(capture.outputs, sizes), state=state), notes
 
 
 def _with_sizes(node: Node, sizes: Mapping[str, int]) -> Node:
     match node:
-        case Tensor(name=name, dtype=dtype, shape=shape):
-            if shape is None:
-                return node
-            return Tensor(name, dtype, tuple(sizes.get(dim, dim) if isinstance(dim, str) else dim for dim in shape))
+        case Tensor():
+            return _sized_tensor(node, sizes)
         case List(items=items):
             return List(tuple(_with_sizes(item, sizes) for item in items))
         case Tuple(items=items, fields=fields, name=name):
@@ -55,3 +53,10 @@ def _with_sizes(node: Node, sizes: Mapping[str, int]) -> Node:
             return Dict({key: _with_sizes(item, sizes) for key, item in mapping.items()})
         case _:
             return node
+
+
+def _sized_tensor(tensor: Tensor, sizes: Mapping[str, int]) -> Tensor:
+    if tensor.shape is None:
+        return tensor
+    shape = tuple(sizes.get(dim, dim) if isinstance(dim, str) else dim for dim in tensor.shape)
+    return Tensor(tensor.name, tensor.dtype, shape)

@@ -272,10 +272,10 @@ class Builder:
         size = value.shape[axis]
         if isinstance(size, int):
             return size
-        symbol = size.value
-        if symbol is None:
+        if size.value is None:
             self.name_sizes(value)
-            symbol = value.shape[axis].value  # type: ignore[union-attr]
+            size = value.shape[axis]
+        symbol = str(size)
         for number in self._sizes.get(symbol, ()):
             if self.is_visible(number.value):
                 return number

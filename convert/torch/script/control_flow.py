@@ -166,7 +166,7 @@ def take(interpreter: Any, value: Any) -> Tree:
             return Leaf(value)
         case List(content=list() as items):
             return Fixed(tuple(take(interpreter, item) for item in items), True, value)
-        case List(content=content):
+        case List(content=(Sequence() | Vector()) as content):
             return content
         case Dict(content=items) | Object(content=items):
             taken = {key: take(interpreter, item) for key, item in items.items()}

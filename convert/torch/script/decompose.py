@@ -10,12 +10,12 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from typing import Any
+from typing import Any, Literal
 
 import onnx_ir as ir
 import torch
 
-from transload.convert.torch.script.dtypes import COMPLEX_OF, TO_TORCH
+from transload.convert.torch.script.dtypes import COMPLEX_OF, TO_TORCH, dtype_of
 from transload.convert.torch.script.schemas import Schema, find_schema, full_name
 from transload.convert.torch.script.values import Complex, List, Number, Quantized, Sequence, Tensor, Vector
 from transload.serialize.errors import UnsupportedError
@@ -147,9 +147,9 @@ def _example(interpreter: Any, content: Any, sizes: _Sizes) -> Any:
                 return sizes.hint(ir.SymbolicDim(interpreter.b.symbol(content)))
             raise UnsupportedError("no translation for an argument that depends on the data")
         case Complex(real=real):
-            return torch.empty(sizes.of(real), dtype=TO_TORCH[COMPLEX_OF[real.dtype]])
+            return torch.empty(sizes.of(real), dtype=TO_TORCH[COMPLEX_OF[dtype_of(real)]])
         case _:
-            return torch.empty(sizes.of(content), dtype=TO_TORCH[content.dtype])
+            return torch.empty(sizes.of(content), dtype=TO_TORCH[dtype_of(content)])
 
 
 def _make(schema: Schema, arguments: dict[str, Any], examples: list[Any], dynamic: bool) -> Any:
@@ -159,7 +159,7 @@ def _make(schema: Schema, arguments: dict[str, Any], examples: list[Any], dynami
         given = iter(contents)
         return schema.operator(**{name: _fill(value, given) for name, value in arguments.items()})
 
-    mode = "symbolic" if dynamic else "fake"
+    mode: Literal["symbolic", "fake"] = "symbolic" if dynamic else "fake"
     try:
         with torch.no_grad():
             program = make_fx(call, tracing_mode=mode, decomposition_table=_decompositions())(*examples)
@@ -259,7 +259,9 @@ def _call(interpreter: Any, target: Any, args: tuple[Any, ...], kwargs: dict[str
 
     if target is operator.getitem:
         holder, index = args
-        return holder.content[index] if isinstance(holder, List) else holder[index]
+        items = holder.content if isinstance(holder, List) else holder
+        assert isinstance(items, list | tuple)
+        return items[index]
     if target in _PYTHON:
         return apply_to_numbers(interpreter.b, _PYTHON[target], *args)
     if not isinstance(target, torch._ops.OpOverload):

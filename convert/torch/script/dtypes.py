@@ -72,6 +72,12 @@ def to_onnx(dtype: torch.dtype) -> ir.DataType:
         raise UnsupportedError(f"ONNX has no tensors of dtype {str(dtype).removeprefix('torch.')}.") from None
 
 
+def dtype_of(value: ir.Value) -> ir.DataType:
+    """The element type of a value, which every value of a translation has."""
+    assert value.dtype is not None
+    return value.dtype
+
+
 def scalar_type(number: int) -> torch.dtype:
     """The dtype that TorchScript writes as `number`."""
     return SCALAR_TYPES[number]

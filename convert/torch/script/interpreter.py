@@ -111,7 +111,8 @@ class Interpreter:
         result = self.apply(name, *inputs)
         if node.outputsSize() == 1:
             return [result]
-        return [] if node.outputsSize() == 0 else list(result.content if isinstance(result, List) else result)
+        items: Any = result.content if isinstance(result, List) else result
+        return [] if node.outputsSize() == 0 else list(items)
 
     def _fail(self, name: str, node: Any, error: Exception) -> None:
         if isinstance(error, UnsupportedError) and error.operations:

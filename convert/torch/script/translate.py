@@ -167,8 +167,9 @@ class _Translator:
     def _make_state(self, slot: StateSlot) -> Tensor | Number:
         initial = get_attribute(self.module, slot.path)
         value = self.b.variable(attribute_tensor(initial), slot.path)
-        dims = [f"{slot.path}_dim{axis}" if axis in slot.growing else int(dim) for axis, dim in enumerate(value.shape)]
-        value.shape = ir.Shape([dim.replace(".", "_") if isinstance(dim, str) else dim for dim in dims])
+        name = slot.path.replace(".", "_")
+        sizes = enumerate(attribute_tensor(initial).shape)
+        value.shape = ir.Shape([f"{name}_dim{axis}" if axis in slot.growing else size for axis, size in sizes])
         return Tensor(Storage(value)) if isinstance(initial, torch.Tensor) else Number(value, type(initial))
 
     def _slot(self, path: str, value: Any, former: StateSlot | None) -> StateSlot:

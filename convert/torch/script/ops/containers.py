@@ -228,8 +228,8 @@ def _length(interpreter: Any, value: Any) -> Any:
             return Number(interpreter.b.SequenceLength(sequence), int)
         case List(content=Vector(value=vector)):
             return interpreter.b.size(vector, 0)
-        case List() | Dict():
-            return len(value.content)
+        case List(content=list() as content) | Dict(content=dict() as content):
+            return len(content)
         case _:
             return len(value)
 

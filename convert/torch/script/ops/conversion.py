@@ -14,6 +14,7 @@ from transload.convert.torch.script.dtypes import (
     REAL_PART,
     TO_TORCH,
     default_float,
+    dtype_of,
     scalar_type,
     to_onnx,
 )
@@ -88,12 +89,12 @@ def _is_complex(interpreter: Any, self: Tensor) -> bool:
 
 @raw_handler("aten::is_signed")
 def _is_signed(interpreter: Any, self: Tensor) -> bool:
-    return TO_TORCH[_part(interpreter.read(self)).dtype].is_signed
+    return TO_TORCH[dtype_of(_part(interpreter.read(self)))].is_signed
 
 
 @raw_handler("aten::element_size")
 def _element_size(interpreter: Any, self: Tensor) -> int:
-    return TO_TORCH[_part(interpreter.read(self)).dtype].itemsize
+    return TO_TORCH[dtype_of(_part(interpreter.read(self)))].itemsize
 
 
 @raw_handler("aten::is_conj", "aten::is_neg", "aten::is_inference", "aten::is_pinned", "aten::is_coalesced")
@@ -113,7 +114,7 @@ def _part(content: Any) -> ir.Value:
         case Quantized(value=value):
             return value
         case _:
-            return content  # type: ignore[no-any-return]
+            return content
 
 
 @raw_handler("aten::item", "aten::_local_scalar_dense")
@@ -156,7 +157,6 @@ def _scalar(interpreter: Any, a: Tensor) -> Any:
 )
 def _tensor(interpreter: Any, data: Any = None, t: Any = None, s: Any = None, dtype: Any = None) -> Tensor:
     value = next((each for each in (data, t, s) if each is not None), None)
-    b = interpreter.b
     if isinstance(dtype, int):
         dtype = scalar_type(dtype)
     wanted = to_onnx(dtype) if isinstance(dtype, torch.dtype) else dtype
@@ -176,8 +176,8 @@ def _inferred(value: Any) -> ir.DataType:
             return ir.DataType.BOOL
         case int():
             return ir.DataType.INT64
-        case Tensor(storage=Storage(content=ir.Value(dtype=dtype))):
-            return dtype
+        case Tensor(storage=Storage(content=ir.Value() as content)):
+            return dtype_of(content)
         case complex():
             raise UnsupportedError("A complex number becomes a tensor.")
         case _:
@@ -205,7 +205,7 @@ def _gather(interpreter: Any, value: Any, dtype: ir.DataType) -> ir.Value:
 
 
 def _plain(items: list[Any]) -> list[Any] | None:
-    found = []
+    found: list[Any] = []
     for item in items:
         if isinstance(item, List) and isinstance(item.content, list):
             inner = _plain(item.content)
@@ -239,7 +239,7 @@ def _to(interpreter: Any, self: Tensor, dtype: Any = None, copy: bool = False) -
 @raw_handler("aten::to.other", "aten::type_as")
 def _to_other(interpreter: Any, self: Tensor, other: Tensor) -> Tensor:
     content = interpreter.read(other)
-    dtype = COMPLEX_OF[content.real.dtype] if isinstance(content, Complex) else content.dtype
+    dtype = COMPLEX_OF[dtype_of(content.real)] if isinstance(content, Complex) else content.dtype
     return _convert(interpreter, self, dtype)
 
 

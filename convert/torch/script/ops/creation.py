@@ -8,7 +8,7 @@ import onnx_ir as ir
 import torch
 
 from transload.convert.torch.script.builder import FOLD_ELEMENTS, Builder, Int
-from transload.convert.torch.script.dtypes import COMPLEX_OF, REAL_PART, TO_TORCH, default_float
+from transload.convert.torch.script.dtypes import COMPLEX_OF, REAL_PART, TO_TORCH, default_float, dtype_of
 from transload.convert.torch.script.registry import complex_handler, handler
 from transload.convert.torch.script.values import Complex, Number
 
@@ -60,9 +60,7 @@ def _make(number: int, *names: str) -> None:
 
 def content_dtype(content: Any) -> ir.DataType:
     """The element type of a real or complex tensor."""
-    dtype = COMPLEX_OF[content.real.dtype] if isinstance(content, Complex) else content.dtype
-    assert dtype is not None
-    return dtype
+    return COMPLEX_OF[dtype_of(content.real)] if isinstance(content, Complex) else dtype_of(content)
 
 
 # Memory that torch leaves as it is may hold anything; zeros are one such thing.
@@ -159,7 +157,7 @@ def arange_start_step(b: Builder, start: Any, end: Any, step: Any = 1, dtype: ir
 )
 def linspace(b: Builder, start: Any, end: Any, steps: Int, dtype: ir.DataType | None = None) -> ir.Value:
     dtype = dtype or default_float()
-    if not any(isinstance(each, Number | ir.Value) for each in (start, end, steps)):
+    if isinstance(steps, int) and not isinstance(start, Number | ir.Value) and not isinstance(end, Number | ir.Value):
         known = torch.linspace(start, end, steps, dtype=TO_TORCH[dtype])
         if known.numel() <= 16 * FOLD_ELEMENTS:
             return b.constant(known)
@@ -189,7 +187,7 @@ def eye(b: Builder, n: Int, dtype: ir.DataType | None = None) -> Filled:
 def eye_m(b: Builder, n: Int, m: Int, dtype: ir.DataType | None = None) -> Filled:
     dtype = dtype or default_float()
     if dtype in REAL_PART:
-        return b.complex(eye_m(b, n, m, REAL_PART[dtype]))  # type: ignore[arg-type]
+        return b.complex(eye_m(b, n, m, REAL_PART[dtype]))
     rows, columns = (arange(b, size) for size in (n, m))
     return b.cast(b.Equal(b.unsqueeze(rows, 1), b.unsqueeze(columns, 0)), dtype)
 

@@ -213,9 +213,10 @@ def div_mode(b: Builder, self: ir.Value, other: Operand, rounding_mode: str | No
 def floor_divide(b: Builder, self: ir.Value, other: Operand) -> ir.Value:
     one, two = b.promoted(self, other)
     assert one.dtype is not None
-    if not is_float(one.dtype):
+    dtype = one.dtype
+    if not is_float(dtype):
         # ONNX divides integers towards zero; its Mod has the divisor's sign.
-        one, two, dtype = *_wide(b, one, two), one.dtype
+        one, two = _wide(b, one, two)
         return b.cast(b.Div(b.Sub(one, b.Mod(one, two)), two), dtype)
     # As c10's div_floor: by way of the remainder, so that 0.6 // 0.2 is 2.
     rest = b.Mod(one, two, fmod=1)

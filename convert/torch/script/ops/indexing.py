@@ -200,7 +200,8 @@ def index_put(
 
 
 def _indexed_axes(indices: list[ir.Value | None]) -> list[int]:
-    axes, axis = [], 0
+    axes: list[int] = []
+    axis = 0
     for each in indices:
         if each is None:
             axis += 1

@@ -9,7 +9,7 @@ import onnx_ir as ir
 import torch
 
 from transload.convert.torch.script.control_flow import run_if, run_loop
-from transload.convert.torch.script.dtypes import COMPLEX_OF, SCALAR_TYPES, TO_TORCH, default_float
+from transload.convert.torch.script.dtypes import COMPLEX_OF, SCALAR_TYPES, TO_TORCH, default_float, dtype_of
 from transload.convert.torch.script.literals import from_python, is_instance
 from transload.convert.torch.script.ops.containers import dict_key, reduce_list, tensor_to_list
 from transload.convert.torch.script.ops.numbers import apply_to_numbers
@@ -183,7 +183,7 @@ def _nothing(interpreter: Any, node: Any, *inputs: Any) -> Any:
 @expression("prim::dtype")
 def _dtype(interpreter: Any, node: Any, tensor: Tensor) -> int:
     content = interpreter.read(tensor)
-    dtype = COMPLEX_OF[content.real.dtype] if isinstance(content, Complex) else content.dtype
+    dtype = COMPLEX_OF[dtype_of(content.real)] if isinstance(content, Complex) else content.dtype
     return SCALAR_TYPES.index(TO_TORCH[dtype])
 
 

@@ -63,7 +63,7 @@ def repeat(b: Builder, self: ir.Value, repeats: list[Int]) -> ir.Value:
 
 @handler("aten::tile")
 def tile(b: Builder, self: ir.Value, dims: list[Int]) -> ir.Value:
-    return repeat(b, self, [1] * (b.rank(self) - len(dims)) + list(dims))
+    return repeat(b, self, [*[1] * (b.rank(self) - len(dims)), *dims])
 
 
 @handler("aten::flip")
