@@ -19,7 +19,7 @@ from transload.convert.options import DEFAULT_OPSET
 from transload.serialize import open_package
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/commands.md")
+PAGES = ("README.md", "docs/commands.md", "docs/torchscript.md")
 
 FACTORY = '''
 """A token tagger."""
@@ -35,6 +35,33 @@ class Tagger(torch.nn.Module):
 
     def forward(self, tokens):
         return self.linear(self.embedding(tokens))
+
+
+class Codec(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.decode(self.encode(x))
+
+    @torch.jit.export
+    def encode(self, x):
+        return self.linear(x)
+
+    @torch.jit.export
+    def decode(self, code):
+        return code @ self.linear.weight
+
+
+class Counter(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("count", torch.zeros(1))
+
+    def forward(self, x):
+        self.count += 1
+        return x + self.count
 
 
 def make_tagger():
@@ -73,6 +100,8 @@ def make_torch_files(folder: Path) -> None:
 
     model = my_models.make_tagger()
     torch.jit.script(model).save(str(folder / "tagger.pt"))
+    torch.jit.script(my_models.Codec().eval()).save(str(folder / "codec.pt"))
+    torch.jit.script(my_models.Counter().eval()).save(str(folder / "counter.pt"))
     safetensors.torch.save_file(model.state_dict(), folder / "tagger.safetensors")
     batch = torch.export.Dim("batch")
     program = torch.export.export(model, (torch.zeros(2, 3, dtype=torch.int64),), dynamic_shapes=({0: batch},))
@@ -123,7 +152,10 @@ def test_every_python_program_of_the_page_runs(page: str, workspace: Path) -> No
     for block in blocks(page, "python"):
         names: dict[str, object] = {"ids": np.array([[1, 2, 3]])}
         exec(compile(block, page, "exec"), names)
-        assert np.asarray(names["logits"]).shape == (1, 3, 4)
+        if page == "docs/torchscript.md":
+            assert [np.asarray(names[name]).tolist() for name in ("first", "second")] == [[[2.0, 2.0]], [[3.0, 3.0]]]
+        else:
+            assert np.asarray(names["logits"]).shape == (1, 3, 4)
 
 
 def test_the_readme_s_make_targets_exist() -> None:

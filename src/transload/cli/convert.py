@@ -43,10 +43,8 @@ def parse_size(text: str) -> int:
     help="Describe an input; a dimension with a name is dynamic. Repeat for each input.",
 )
 @click.option("--example", metavar="FILE.npz", help="Example inputs, by parameter name.")
-@click.option(
-    "--opset", type=click.IntRange(7), help="The ONNX opset (default: 20 for TorchScript, otherwise 18)."
-)
-@click.option("--method", "methods", multiple=True, help="TorchScript: a method instead of forward. Repeat for several.")
+@click.option("--opset", type=click.IntRange(7), help="The ONNX opset (default: 20 for TorchScript, otherwise 18).")
+@click.option("--method", "methods", multiple=True, help="TorchScript: a method instead of forward. Repeatable.")
 @click.option("--all-methods", is_flag=True, help="TorchScript: every method that the file exports, each a component.")
 @click.option("--signature", help="SavedModel: which signature (default: serving_default, or the only one).")
 @click.option(
@@ -88,7 +86,7 @@ def convert(
     \b
     Example:
       transload convert tagger.pt -o tagger.tload --input 'tokens:int64[batch,seq]'
-      transload convert codec.pt -o codec.tload --method encode --method decode --input 'encode.x[batch,8]' ...
+      transload convert codec.pt -o codec.tload --method encode --method decode --input 'x[n,4]' --input 'code[n,3]'
       transload convert saved_model/ -o model.tload --signature serving_default
       transload convert my_models:make_tagger -o tagger.tload --weights tagger.safetensors --example in.npz
     """
