@@ -459,6 +459,11 @@ class Builder:
         """The tensor broadcast to a shape; sizes of -1 keep the value's own."""
         rank = self.rank(value)
         lead = len(sizes) - rank
+        if any(isinstance(size, int) and size == 0 for size in sizes):
+            # ONNX Runtime 1.31 drops an Expand that only turns a size of 1 into 0 (ExpandElimination).
+            whole = [self.size(value, axis - lead) if size == -1 else size for axis, size in enumerate(sizes)]
+            assert value.dtype is not None
+            return self.with_sizes(self.cast(self.ConstantOfShape(self.int_vector(whole)), value.dtype), whole)
         wanted: list[Int] = []
         for axis, size in enumerate(sizes):
             # ONNX's Expand broadcasts both ways, so that 1 keeps what is there.
