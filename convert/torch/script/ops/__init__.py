@@ -4,6 +4,7 @@ from transload.convert.torch.script.ops import (  # noqa: F401
     containers,
     conversion,
     creation,
+    distance,
     elementwise,
     factorization,
     indexing,
