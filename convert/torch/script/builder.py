@@ -32,6 +32,8 @@ Operand = ir.Value | Number | complex | float | int | bool
 class Builder:
     """The graph being built. `b.Add(x, y)` appends a node for any ONNX operator and returns its output.
 
+    Nodes are named after their operator, behind the path of the module whose weight went into the present operation.
+
     Inputs are `ir.Value`, None, or Python numbers and lists, which become constants of the element type that the
     operator's schema asks for beside its other inputs. Attributes are keywords; `_outputs=n` asks for n outputs, as a
     tuple.
@@ -40,6 +42,7 @@ class Builder:
     def __init__(self, opset: int) -> None:
         self.opset = opset
         self.location = ""
+        self.scope = ""
         self.notes: dict[str, None] = {}
         self.graph = ir.Graph([], [], nodes=[], opset_imports={"": opset}, name="main")
         self._graphs = [self.graph]
@@ -47,6 +50,7 @@ class Builder:
         self._weights: dict[tuple[Any, ...], ir.Value] = {}
         self._sizes: dict[str, list[Number]] = {}
         self._used: set[str] = set()
+        self._owners: dict[ir.Value | None, str] = {}
         self._variables: set[ir.Value] = set()
         self._made: dict[tuple[Any, ...], list[tuple[Any, tuple[ir.Value, ...]]]] = {}
         self._symbols = 0
@@ -82,7 +86,8 @@ class Builder:
 
     def _finish(self, node: ir.Node) -> None:
         # Names of nested graphs must not meet those of the graphs around them.
-        node.name = f"{node.op_type}_{self._count}"
+        self.scope = next((self._owners[v] for v in node.inputs if v in self._owners), self.scope)
+        node.name = f"{self.scope}/{node.op_type}_{self._count}" if self.scope else f"{node.op_type}_{self._count}"
         for index, output in enumerate(node.outputs):
             output.name = f"value_{self._count}" + (f"_{index}" if index else "")
         self._count += 1
@@ -183,6 +188,7 @@ class Builder:
         key = (tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride())
         if not tensor.numel() or key not in self._weights:
             self._weights[key] = self._initializer(name, tensor.detach().contiguous())
+            self._owners[self._weights[key]] = name.rpartition(".")[0]
         return self._weights[key]
 
     def variable(self, tensor: torch.Tensor, name: str) -> ir.Value:

@@ -81,6 +81,7 @@ class Interpreter:
         former = self.node, self.b.location
         self.node = node
         self.b.location = short_location(node) or self.b.location
+        self.b.scope = ""
         name = schema_name(node.schema())
         if "::" not in name:
             name = node.kind()
@@ -164,7 +165,8 @@ class Interpreter:
             del bound[name]
         for name in DTYPE_ARGUMENTS & bound.keys():
             value = bound[name]
-            if isinstance(value, int):
+            # ir.DataType is an int too.
+            if type(value) is int:
                 value = scalar_type(value)
             if isinstance(value, torch.dtype):
                 bound[name] = to_onnx(value)

@@ -157,7 +157,7 @@ def _scalar(interpreter: Any, a: Tensor) -> Any:
 )
 def _tensor(interpreter: Any, data: Any = None, t: Any = None, s: Any = None, dtype: Any = None) -> Tensor:
     value = next((each for each in (data, t, s) if each is not None), None)
-    if isinstance(dtype, int):
+    if type(dtype) is int:
         dtype = scalar_type(dtype)
     wanted = to_onnx(dtype) if isinstance(dtype, torch.dtype) else dtype
     if s is not None and wanted is None:
@@ -254,7 +254,7 @@ def _cpu(interpreter: Any, self: Tensor) -> Tensor:
 
 
 def _convert(interpreter: Any, tensor: Tensor, dtype: Any, copy: bool = False) -> Tensor:
-    if isinstance(dtype, int):
+    if type(dtype) is int:
         dtype = scalar_type(dtype)
     if isinstance(dtype, torch.dtype):
         dtype = to_onnx(dtype)
