@@ -89,9 +89,8 @@ def _norm(b: Builder, difference: ir.Value, p: float) -> ir.Value:
     if p == 2:
         return b.Sqrt(reduced(b, "ReduceSum", b.Mul(size, size), -1))
     if p == math.inf:
-        # ONNX Runtime's ReduceMax passes over NaN.
-        spoilt = b.Greater(reduced(b, "ReduceSum", b.cast(b.IsNaN(size), INT64), -1), 0)
-        return b.Where(spoilt, math.nan, reduced(b, "ReduceMax", size, -1))
+        # torch passes over NaN here, alone among the norms.
+        return reduced(b, "ReduceMax", b.Where(b.IsNaN(size), 0, size), -1)
     return b.Pow(reduced(b, "ReduceSum", b.Pow(size, b.constant(float(p), DOUBLE)), -1), 1 / p)
 
 
