@@ -11,6 +11,8 @@ from transload.convert.torch.script.ops import (  # noqa: F401
     linalg,
     linear,
     normalization,
+    recurrent,
+    orthogonal,
     reduction,
     shaping,
     views,
