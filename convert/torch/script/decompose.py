@@ -49,8 +49,7 @@ def is_translatable(name: str) -> bool:
     base = name.partition("::")[2].partition(".")[0]
     if any(base in table for table in (LIST_METHODS, DICT_METHODS, STRING_METHODS, NUMBER_OPERATORS)):
         return True
-    if not base.endswith("__"):
-        name = name.replace(base, base.rstrip("_"), 1)
+    name = _functional(name)
     if name in OPERATORS or name in RAW:
         return True
     try:
@@ -179,7 +178,7 @@ def _refuse_size_guards(program: torch.fx.GraphModule) -> None:
 
 @functools.cache
 def _decompositions() -> dict[Any, Any]:
-    """torch's decompositions, without those of operators that are translated as they are."""
+    """torch's decompositions, without those of operators that are translated as they are, in place or not."""
     from torch._decomp import core_aten_decompositions, decomposition_table
 
     from transload.convert.torch.script.ops import OPERATORS
@@ -188,8 +187,14 @@ def _decompositions() -> dict[Any, Any]:
     return {
         op: function
         for op, function in table.items()
-        if isinstance(op, torch._ops.OpOverload) and full_name(op) not in OPERATORS and op.namespace == "aten"
+        if isinstance(op, torch._ops.OpOverload) and op.namespace == "aten" and _functional(full_name(op)) not in OPERATORS
     }
+
+
+def _functional(name: str) -> str:
+    """The name of the operator that does not change its tensor."""
+    base, dot, overload = name.partition(".")
+    return (base if base.endswith("__") else base.removesuffix("_")) + dot + overload
 
 
 def _run(interpreter: Any, program: torch.fx.GraphModule, arguments: dict[str, Any]) -> Any:

@@ -27,6 +27,7 @@ from transload.convert.torch.script.values import (
     Future,
     List,
     Number,
+    Packed,
     Quantized,
     Sequence,
     Stale,
@@ -275,7 +276,7 @@ class Interpreter:
     def wrap(self, result: Any) -> Any:
         """TorchScript values from what a handler gave."""
         match result:
-            case ir.Value() | Complex() | Quantized():
+            case ir.Value() | Complex() | Quantized() | Packed():
                 return Tensor(Storage(result))
             case list():
                 return List([self.wrap(item) for item in result])

@@ -44,7 +44,20 @@ class Quantized:
     axis: int | None = None
 
 
-Content = ir.Value | Complex | Quantized
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A packed sequence, kept padded and time-major: only recurrent layers and pad_packed_sequence can read it.
+
+    Args:
+        padded: Steps, batch, features; what stands behind a sequence's end means nothing.
+        lengths: INT64 of rank 1.
+    """
+
+    padded: ir.Value
+    lengths: ir.Value
+
+
+Content = ir.Value | Complex | Quantized | Packed
 """What a tensor's memory holds."""
 
 

@@ -15,6 +15,7 @@ from transload.convert.torch.script.ops import (  # noqa: F401
     orthogonal,
     reduction,
     shaping,
+    spectral,
     views,
 )
 from transload.convert.torch.script.registry import COMPLEX, OPERATORS, RAW, VIEWS

@@ -23,6 +23,7 @@ from transload.convert.torch.script.values import (
     List,
     Number,
     Object,
+    Packed,
     Storage,
     Tensor,
     Uninitialized,
@@ -183,6 +184,8 @@ def _nothing(interpreter: Any, node: Any, *inputs: Any) -> Any:
 @expression("prim::dtype")
 def _dtype(interpreter: Any, node: Any, tensor: Tensor) -> int:
     content = interpreter.read(tensor)
+    if isinstance(content, Packed):
+        content = content.padded
     dtype = COMPLEX_OF[dtype_of(content.real)] if isinstance(content, Complex) else content.dtype
     return SCALAR_TYPES.index(TO_TORCH[dtype])
 
