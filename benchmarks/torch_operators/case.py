@@ -238,7 +238,7 @@ def _compare(
 
 
 def _first(theirs: Any, ours: Any, bad: Any) -> str:
-    place = tuple(np.argwhere(bad)[0]).model
+    place = tuple(np.argwhere(bad)[0])
     return f"{int(bad.sum())} of {bad.size}, at {[int(i) for i in place]} {ours[place]} instead of {theirs[place]}"
 
 

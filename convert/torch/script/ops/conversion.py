@@ -19,25 +19,35 @@ from transload.convert.torch.script.dtypes import (
     to_onnx,
 )
 from transload.convert.torch.script.registry import complex_handler, handler, raw_handler
-from transload.convert.torch.script.values import Complex, List, Number, Quantized, Storage, Tensor, Vector
+from transload.convert.torch.script.values import Complex, List, Number, Packed, Quantized, Storage, Tensor, Vector
 from transload.serialize.errors import UnsupportedError
 
 
 @raw_handler("aten::size.int", "aten::sym_size.int")
 def _size(interpreter: Any, self: Tensor, dim: int) -> Int:
-    size: Int = interpreter.b.size(_part(interpreter.read(self)), dim)
-    return size
+    content = interpreter.read(self)
+    if isinstance(content, Packed):
+        return _packed_sizes(interpreter.b, content)[dim]
+    return interpreter.b.size(_part(content), dim)
 
 
 @raw_handler("aten::size")
 def _sizes(interpreter: Any, self: Tensor) -> List:
-    return List(interpreter.b.sizes(_part(interpreter.read(self))))
+    content = interpreter.read(self)
+    if isinstance(content, Packed):
+        return List(_packed_sizes(interpreter.b, content))
+    return List(interpreter.b.sizes(_part(content)))
+
+
+def _packed_sizes(b: Builder, content: Packed) -> list[Int]:
+    """The shape that torch gives packed data: all steps of all sequences, features."""
+    return [Number(b.ReduceSum(content.lengths, keepdims=0), int), b.size(content.padded, 2)]
 
 
 @raw_handler("aten::dim")
 def _dim(interpreter: Any, self: Tensor) -> int:
-    rank: int = interpreter.b.rank(_part(interpreter.read(self)))
-    return rank
+    content = interpreter.read(self)
+    return 2 if isinstance(content, Packed) else interpreter.b.rank(_part(content))
 
 
 @raw_handler("aten::numel", "aten::sym_numel")
