@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import onnx_ir as ir
@@ -110,22 +111,27 @@ class _Sizes:
         return self._known[dim.value]
 
 
+@dataclass(frozen=True)
+class _Example:
+    """What stands for a content while torch takes the operator apart: a tensor without data of this shape, or a size."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype | None
+    dynamic: tuple[bool, ...] = ()
+
+
 def _trace(interpreter: Any, schema: Schema, arguments: dict[str, Any]) -> torch.fx.GraphModule:
     found: list[Any] = []
     _flatten(list(arguments.values()), found)
     sizes = _Sizes()
-    examples = [_example(interpreter, content, sizes) for content in found]
-    key = (
-        schema.name,
-        repr([_skeleton(value) for value in arguments.items()]),
-        tuple((e.dtype, tuple(e.shape)) if isinstance(e, torch.Tensor) else e for e in examples),
-        sizes.dynamic,
-    )
+    examples = tuple(_example(interpreter, content, sizes) for content in found)
+    key = schema.name, repr([_skeleton(value) for value in arguments.items()]), examples
     if key not in interpreter.programs:
         interpreter.programs[key] = _make(schema, arguments, examples, sizes.dynamic)
     program = interpreter.programs[key]
     if isinstance(program, Exception):
-        raise UnsupportedError("no translation") from program
+        raise program if isinstance(program, UnsupportedError) else UnsupportedError("no translation") from program
+    assert isinstance(program, torch.fx.GraphModule)
     return program
 
 
@@ -139,41 +145,52 @@ def _skeleton(value: Any) -> Any:
             return repr(value)
 
 
-def _example(interpreter: Any, content: Any, sizes: _Sizes) -> Any:
+def _example(interpreter: Any, content: Any, sizes: _Sizes) -> _Example:
     match content:
         case Number():
             if content.kind is int and interpreter.b.symbol(content) is not None:
-                return sizes.hint(ir.SymbolicDim(interpreter.b.symbol(content)))
+                return _Example((sizes.hint(ir.SymbolicDim(interpreter.b.symbol(content))),), None)
             raise UnsupportedError("no translation for an argument that depends on the data")
         case Complex(real=real):
-            return torch.empty(sizes.of(real), dtype=TO_TORCH[COMPLEX_OF[dtype_of(real)]])
+            value, dtype = real, COMPLEX_OF[dtype_of(real)]
         case _:
-            return torch.empty(sizes.of(content), dtype=TO_TORCH[dtype_of(content)])
+            value, dtype = content, dtype_of(content)
+    shape = sizes.of(value)
+    return _Example(shape, TO_TORCH[dtype], tuple(not isinstance(dim, int) for dim in value.shape))
 
 
-def _make(schema: Schema, arguments: dict[str, Any], examples: list[Any], dynamic: bool) -> Any:
+def _make(schema: Schema, arguments: dict[str, Any], examples: tuple[_Example, ...], dynamic: bool) -> Any:
+    from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
     def call(*contents: Any) -> Any:
         given = iter(contents)
         return schema.operator(**{name: _fill(value, given) for name, value in arguments.items()})
 
-    mode: Literal["symbolic", "fake"] = "symbolic" if dynamic else "fake"
+    environment = ShapeEnv()
+    mode = FakeTensorMode(shape_env=environment, static_shapes=False)
+
+    def fake(example: _Example) -> Any:
+        if example.dtype is None:
+            return example.shape[0]
+        # Equal hints are equal symbols; sizes known now stay numbers.
+        axes = [DimDynamic.DUCK if each else DimDynamic.STATIC for each in example.dynamic]
+        tensor = torch.empty(example.shape, dtype=example.dtype)
+        return mode.from_tensor(tensor, symbolic_context=StatelessSymbolicContext(dynamic_sizes=axes))
+
+    tracing: Literal["symbolic", "fake"] = "symbolic" if dynamic else "fake"
     try:
         with torch.no_grad():
-            program = make_fx(call, tracing_mode=mode, decomposition_table=_decompositions())(*examples)
+            tracer = make_fx(call, tracing_mode=tracing, decomposition_table=_decompositions())
+            program = tracer(*map(fake, examples))
     # torch raises anything where it cannot trace.
     except Exception as error:
         return error
-    _refuse_size_guards(program)
-    return program
-
-
-def _refuse_size_guards(program: torch.fx.GraphModule) -> None:
-    environment = getattr(program, "shape_env", None)
-    for guard in getattr(environment, "guards", ()):
+    for guard in environment.guards:
         if type(guard.expr).__name__ == "Equality":
-            raise UnsupportedError(f"torch's own implementation depends on the sizes ({guard.expr}).")
+            return UnsupportedError(f"torch's own implementation depends on the sizes ({guard.expr}).")
+    return program
 
 
 @functools.cache
@@ -187,7 +204,9 @@ def _decompositions() -> dict[Any, Any]:
     return {
         op: function
         for op, function in table.items()
-        if isinstance(op, torch._ops.OpOverload) and op.namespace == "aten" and _functional(full_name(op)) not in OPERATORS
+        if isinstance(op, torch._ops.OpOverload)
+        and op.namespace == "aten"
+        and _functional(full_name(op)) not in OPERATORS
     }
 
 
