@@ -26,7 +26,7 @@ from transload.convert.torch.script.values import Number
 # Systems of equations
 
 
-def _is_vector(b: Builder, matrix: ir.Value, right: ir.Value) -> bool:
+def is_vector_side(b: Builder, matrix: ir.Value, right: ir.Value) -> bool:
     """Whether torch takes the right side for a batch of vectors (LinearAlgebraUtils.h: linalg_solve_is_vector_rhs)."""
     if b.rank(right) == 1:
         return True
@@ -40,7 +40,7 @@ def _is_vector(b: Builder, matrix: ir.Value, right: ir.Value) -> bool:
 def solve_with_factors(
     b: Builder, A: ir.Value, B: ir.Value, left: bool = True, check_errors: bool = False
 ) -> tuple[ir.Value, ir.Value, ir.Value, ir.Value]:
-    is_vector = left and _is_vector(b, A, B)
+    is_vector = left and is_vector_side(b, A, B)
     right = wide(b, b.unsqueeze(B, b.rank(B)) if is_vector else B)
     lu = _factor_transpose(b, A)
     solution = solve_lu(b, lu.factors, lu.order, right, left, adjoint=True)

@@ -7,6 +7,7 @@ import torch
 
 from transload.convert.torch.script.builder import Builder, Int
 from transload.convert.torch.script.dtypes import TO_TORCH
+from transload.convert.torch.script.ops.linalg import is_vector_side
 from transload.convert.torch.script.ops.matrices import (
     DOUBLE,
     INT64,
@@ -336,3 +337,56 @@ def _row(b: Builder, values: ir.Value) -> ir.Value:
 @handler("aten::linalg_pinv", "aten::linalg_pinv.rcond_tensor", "aten::pinverse")
 def pinv_of_rcond(b: Builder, self: ir.Value, rcond: Tolerance = 1e-15, hermitian: bool = False) -> ir.Value:
     return pinv(b, self, 0.0, rcond, hermitian)
+
+
+# Least squares
+
+
+@handler("aten::linalg_lstsq")
+def lstsq(
+    builder: Builder, self: ir.Value, b: ir.Value, rcond: Tolerance = None, driver: str | None = None
+) -> tuple[ir.Value, ir.Value, ir.Value, ir.Value]:
+    return _least_squares(builder, self, b, rcond, driver or "gelsy")
+
+
+def _least_squares(
+    b: Builder, matrix: ir.Value, right: ir.Value, rcond: Tolerance, driver: str
+) -> tuple[ir.Value, ir.Value, ir.Value, ir.Value]:
+    """The shortest of the best solutions, whichever way LAPACK's driver finds it."""
+    if 0 in [*b.sizes(matrix), *b.sizes(right)]:
+        raise UnsupportedError("Least squares with empty tensors are not translated.")
+    is_vector = is_vector_side(b, matrix, right)
+    one, other = wide(b, matrix), wide(b, b.unsqueeze(right, b.rank(right)) if is_vector else right)
+    turned, values, basis = orthogonalize(b, one)
+    counts = _is_significant(b, matrix, values, 0.0, rcond)
+    divisor = _row(b, b.Where(counts, values, 1))
+    parts = b.MatMul(transposed(b, b.Div(turned, divisor)), other)
+    solution = b.MatMul(b.Where(_row(b, counts), b.Div(basis, divisor), 0), parts)
+    rank = reduced(b, "ReduceSum", b.cast(counts, INT64), -1)
+    residuals = _residuals(b, b.Sub(b.MatMul(one, solution), other), matrix, rank, driver)
+    empty, no_rank = b.constant([], matrix.dtype), b.constant([], INT64)
+    return (
+        narrow(b, b.squeeze(solution, -1) if is_vector else solution, matrix),
+        empty if residuals is None else narrow(b, residuals, matrix),
+        no_rank if driver == "gels" else rank,
+        narrow(b, _first(b, values, smaller(b, *b.sizes(matrix)[-2:])), matrix) if driver in _WITH_VALUES else empty,
+    )
+
+
+_WITH_VALUES = ("gelsd", "gelss")
+
+
+def _residuals(b: Builder, rest: ir.Value, matrix: ir.Value, rank: ir.Value, driver: str) -> ir.Value | None:
+    rows, columns = b.sizes(matrix)[-2:]
+    if not isinstance(rows, int) or not isinstance(columns, int):
+        raise UnsupportedError("Whether there are residuals depends on sizes that are not known.")
+    if driver == "gelsy" or rows <= columns:
+        return None
+    found = reduced(b, "ReduceSum", _square(b, rest), -2)
+    if driver in _WITH_VALUES:
+        if b.rank(matrix) > 2:
+            raise UnsupportedError("Whether there are residuals depends on the ranks of the matrices.")
+        # None where the columns depend on each other.
+        end = b.Where(b.Equal(rank, columns), b.scalar(b.size(found, 0), INT64), 0)
+        found = b.Slice(found, [0], b.as_vector(end), [0])
+    return found
