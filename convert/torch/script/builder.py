@@ -71,6 +71,9 @@ class Builder:
     def emit(self, op_type: str, inputs: Sequence[Any], attributes: dict[str, Any], outputs: int | None) -> Any:
         """Append a node. Gives its output, or a tuple of them where `outputs` says how many."""
         schema = _schema(op_type, self.opset)
+        if op_type.startswith("Reduce") and len(inputs) > len(schema.inputs):
+            # Before opset 18 the axes are an attribute, ReduceSum's excepted.
+            inputs, attributes = inputs[:1], {"axes": inputs[1], **attributes}
         values = self._adapt(schema, inputs)
         attrs = [
             ir.convenience.convert_attribute(name, value) for name, value in attributes.items() if value is not None
