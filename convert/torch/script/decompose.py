@@ -113,7 +113,7 @@ class _Sizes:
 
 @dataclass(frozen=True)
 class _Example:
-    """What stands for a content while torch takes the operator apart: a tensor without data of this shape, or a size."""
+    """What stands for a content while torch takes the operator apart: a tensor without data, or a size."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype | None
@@ -182,7 +182,7 @@ def _make(schema: Schema, arguments: dict[str, Any], examples: tuple[_Example, .
     tracing: Literal["symbolic", "fake"] = "symbolic" if dynamic else "fake"
     try:
         with torch.no_grad():
-            tracer = make_fx(call, tracing_mode=tracing, decomposition_table=_decompositions())
+            tracer = make_fx(call, tracing_mode=tracing, decomposition_table=_table(schema))
             program = tracer(*map(fake, examples))
     # torch raises anything where it cannot trace.
     except Exception as error:
@@ -191,6 +191,19 @@ def _make(schema: Schema, arguments: dict[str, Any], examples: tuple[_Example, .
         if type(guard.expr).__name__ == "Equality":
             return UnsupportedError(f"torch's own implementation depends on the sizes ({guard.expr}).")
     return program
+
+
+def _table(schema: Schema) -> dict[Any, Any]:
+    """The decompositions for taking an operator apart, its own among them."""
+    own = _all_decompositions().get(schema.operator)
+    return _decompositions() | ({schema.operator: own} if own is not None else {})
+
+
+@functools.cache
+def _all_decompositions() -> dict[Any, Any]:
+    from torch._decomp import core_aten_decompositions, decomposition_table
+
+    return {**decomposition_table, **core_aten_decompositions()}
 
 
 @functools.cache

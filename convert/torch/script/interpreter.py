@@ -189,7 +189,9 @@ class Interpreter:
             if schema.name in BY_PARTS:
                 return self._by_parts(schema, arguments)
         elif (entry := OPERATORS.get(schema.name)) is not None:
-            return self._call(entry, schema, arguments)
+            result = self._call(entry, schema, arguments)
+            if result is not NotImplemented:
+                return result
         return decompose.apply(self, schema, arguments)
 
     def _call(self, entry: Entry, schema: Schema, arguments: dict[str, Any]) -> Any:

@@ -41,7 +41,7 @@ def handler(*names: str) -> Callable[[F], F]:
 
     `b` is the Builder; arguments come under the schema's names. Tensors are `ir.Value`; numbers are int, float, bool or
     `Number`; lists are Python lists; dtypes are `ir.DataType`. Arguments in IGNORED are left out. It returns an
-    `ir.Value`, `Complex`, number, or a tuple or list of these.
+    `ir.Value`, `Complex`, number, or a tuple or list of these; NotImplemented leaves the call to torch's decomposition.
     """
     return _register(OPERATORS, names)
 
