@@ -14,10 +14,12 @@ from transload.convert.torch.script.ops import (  # noqa: F401
     norms,
     orthogonal,
     pooling,
+    prims,
     recurrent,
     reduction,
     resize,
     shaping,
+    special,
     spectral,
     views,
 )

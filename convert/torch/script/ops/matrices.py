@@ -16,7 +16,7 @@ from transload.convert.torch.script.values import Number
 
 DOUBLE, INT64, BOOL = ir.DataType.DOUBLE, ir.DataType.INT64, ir.DataType.BOOL
 
-UNROLLED_TRIPS = 16
+UNROLLED_TRIPS = 8
 """Loops of up to so many trips are written out."""
 
 Index = int | ir.Value

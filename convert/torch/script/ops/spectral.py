@@ -105,7 +105,9 @@ def eigen(b: Builder, matrix: ir.Value) -> tuple[ir.Value, ir.Value]:
         own = b.unsqueeze(diagonal(b, rest), b.rank(rest) - 2)
         other = b.Gather(own, partners, axis=-1)
         place = b.expand(b.unsqueeze(partners, 0), [*batch(b, rest), 1, size])
-        mixed = b.GatherElements(rest, place, axis=b.rank(rest) - 2)
+        # Both of a pair have to see the same number, although rounding makes the matrix slightly unsymmetric.
+        mixed = b.GatherElements(b.Add(rest, transposed(b, rest)), place, axis=b.rank(rest) - 2)
+        mixed = b.Mul(mixed, 0.5)
         is_pair = b.Not(b.Equal(partners, b.scalar_range(size)))
         worst = _worst(b, index, rounds, worst, b.Where(is_pair, b.Abs(mixed), 0))
         cosine, sine = _rotations(b, own, other, mixed, partners)
