@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -34,6 +37,18 @@ class PassReport:
     notes: tuple[str, ...] = ()
 
 
+@contextlib.contextmanager
+def _quiet_passes() -> Iterator[None]:
+    """onnx_ir's passes warn of everything that they leave alone."""
+    logger = logging.getLogger("onnx_ir")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def run_passes(model: ir.Model, state: frozenset[str] = frozenset()) -> PassReport:
     """Bring a captured graph into the form in which packages hold graphs. Changes the model in place.
 
@@ -50,8 +65,7 @@ def run_passes(model: ir.Model, state: frozenset[str] = frozenset()) -> PassRepo
         RemoveUnusedNodesPass(),
         RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]
         LiftConstantsToInitializersPass(size_limit=LIFT_ELEMENTS),
-        # It warns of each input that has an initializer, which only state has.
-        *(() if state else (DeduplicateInitializersPass(size_limit=DEDUPLICATE_ELEMENTS),)),
+        DeduplicateInitializersPass(size_limit=DEDUPLICATE_ELEMENTS),
         RemoveUnusedOpsetsPass(),
         GuardPoolPaddingPass(),
         KeepResidualApartPass(),
@@ -60,7 +74,8 @@ def run_passes(model: ir.Model, state: frozenset[str] = frozenset()) -> PassRepo
     )
     model.graph.inputs[:] = [value for value in model.graph.inputs if value.name in state or not value.is_initializer()]
     for each in passes:
-        result = each(model)
+        with _quiet_passes():
+            result = each(model)
         model = result.model
         if result.modified and isinstance(each, GuardPoolPaddingPass):
             notes.append("Padding before pooling was marked so that ONNX Runtime's faulty Pad_Fusion leaves it alone.")

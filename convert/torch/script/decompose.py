@@ -43,13 +43,15 @@ def apply(interpreter: Any, schema: Schema, arguments: dict[str, Any]) -> Any:
 
 def is_translatable(name: str) -> bool:
     """Whether an operator has a translation, as far as its name tells."""
-    from transload.convert.torch.script.ops import OPERATORS, RAW
+    from transload.convert.torch.script.ops import OPERATORS, RAW, REFUSED
     from transload.convert.torch.script.ops.containers import DICT_METHODS, LIST_METHODS, STRING_METHODS
     from transload.convert.torch.script.ops.numbers import NUMBER_OPERATORS
 
     base = name.partition("::")[2].partition(".")[0]
     if any(base in table for table in (LIST_METHODS, DICT_METHODS, STRING_METHODS, NUMBER_OPERATORS)):
         return True
+    if name in REFUSED:
+        return False
     name = _functional(name)
     if name in OPERATORS or name in RAW:
         return True

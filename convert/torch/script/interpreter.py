@@ -14,7 +14,7 @@ from transload.convert.torch.script.builder import FOLD_ELEMENTS, Builder
 from transload.convert.torch.script.cells import Journal
 from transload.convert.torch.script.dtypes import scalar_type, to_onnx
 from transload.convert.torch.script.locations import describe_location, short_location
-from transload.convert.torch.script.ops import BY_PARTS, COMPLEX, OPERATORS, RAW, VIEWS
+from transload.convert.torch.script.ops import BY_PARTS, COMPLEX, OPERATORS, RAW, REFUSED, VIEWS
 from transload.convert.torch.script.ops.containers import find_method
 from transload.convert.torch.script.ops.numbers import NUMBER_OPERATORS, apply_to_numbers
 from transload.convert.torch.script.poison import POISON, Raised, is_poisoned
@@ -108,7 +108,7 @@ class Interpreter:
         inputs = [env[value.debugName()] for value in node.inputs()]
         if any(is_poisoned(value) for value in inputs):
             if not decompose.is_translatable(name):
-                raise UnsupportedError("no translation")
+                raise UnsupportedError(REFUSED.get(name, "no translation"))
             return [POISON] * node.outputsSize()
         result = self.apply(name, *inputs)
         if node.outputsSize() == 1:
@@ -149,6 +149,8 @@ class Interpreter:
             return (args[0] is args[1]) is (base == "__is__")
         if base in NUMBER_OPERATORS and not any(isinstance(arg, Tensor | List | Dict) for arg in args):
             return apply_to_numbers(self.b, base, *args)
+        if name in REFUSED:
+            raise UnsupportedError(REFUSED[name])
         schema = find_schema(name)
         bound = self.bind(schema, args, kwargs)
         if base.endswith("_") and not base.endswith("__"):

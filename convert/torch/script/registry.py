@@ -36,6 +36,10 @@ VIEWS: dict[str, Callable[..., Any]] = {}
 """Operators whose result is a part of their first argument: how to write such a part back, by name."""
 
 
+REFUSED: dict[str, str] = {}
+"""Operators that are refused whatever their arguments are, with the reason."""
+
+
 def handler(*names: str) -> Callable[[F], F]:
     """Register `function(b, **arguments)` as the translation of operators.
 

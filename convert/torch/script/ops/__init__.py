@@ -15,6 +15,7 @@ from transload.convert.torch.script.ops import (  # noqa: F401
     orthogonal,
     pooling,
     prims,
+    random,
     recurrent,
     reduction,
     resize,
@@ -23,9 +24,9 @@ from transload.convert.torch.script.ops import (  # noqa: F401
     spectral,
     views,
 )
-from transload.convert.torch.script.registry import COMPLEX, OPERATORS, RAW, VIEWS
+from transload.convert.torch.script.registry import COMPLEX, OPERATORS, RAW, REFUSED, VIEWS
 
 BY_PARTS: frozenset[str] = views.LINEAR | shaping.LINEAR
 """Operators that treat real and imaginary parts of a complex tensor alike."""
 
-__all__ = ["BY_PARTS", "COMPLEX", "OPERATORS", "RAW", "VIEWS"]
+__all__ = ["BY_PARTS", "COMPLEX", "OPERATORS", "RAW", "REFUSED", "VIEWS"]

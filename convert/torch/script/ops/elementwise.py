@@ -9,7 +9,7 @@ from typing import Any
 import onnx_ir as ir
 
 from transload.convert.torch.script.builder import Builder, Operand
-from transload.convert.torch.script.dtypes import default_float, is_float, promote
+from transload.convert.torch.script.dtypes import default_float, dtype_of, is_float, promote
 from transload.convert.torch.script.registry import handler
 from transload.convert.torch.script.values import Number
 from transload.serialize.errors import UnsupportedError
@@ -33,9 +33,15 @@ _FLOAT_FUNCTIONS = {
 }  # fmt: skip
 
 
+_SINGLE_ONLY = frozenset({"Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh"})
+
+
 def _float_function(op_type: str) -> Callable[..., ir.Value]:
     def function(b: Builder, self: ir.Value) -> ir.Value:
-        result: ir.Value = getattr(b, op_type)(as_float(b, self))
+        value = as_float(b, self)
+        if value.dtype == ir.DataType.DOUBLE and op_type in _SINGLE_ONLY:
+            raise UnsupportedError(f"ONNX Runtime has no kernel for {op_type} in double precision.")
+        result: ir.Value = getattr(b, op_type)(value)
         return result
 
     return function
@@ -418,7 +424,7 @@ def lerp(b: Builder, self: ir.Value, end: ir.Value, weight: Operand) -> ir.Value
 
 @handler("aten::relu")
 def relu(b: Builder, self: ir.Value) -> ir.Value:
-    return b.Relu(self)
+    return b.Relu(self) if is_float(dtype_of(self)) else b.Max(self, 0)
 
 
 @handler("aten::relu6")

@@ -49,6 +49,9 @@ def _register(name: str, mode: str) -> None:
     def resize(
         b: Builder, value: ir.Value, output_size: list[Int] | None, align_corners: bool, scales: list[Any] | None
     ) -> Any:
+        assert value.dtype is not None
+        if value.dtype.is_integer():
+            raise UnsupportedError("Interpolation of integers, which torch computes in fixed point.")
         if not _is_plain(value, output_size, scales):
             return NotImplemented
         corners = "align_corners" if align_corners else "half_pixel"
