@@ -3,8 +3,10 @@
 from transload.convert.torch.script.ops import (  # noqa: F401
     containers,
     conversion,
+    convolution,
     creation,
     distance,
+    einsum,
     elementwise,
     factorization,
     indexing,

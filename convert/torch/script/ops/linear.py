@@ -1,4 +1,4 @@
-"""Matrix products and convolutions."""
+"""Products of matrices and vectors."""
 
 from __future__ import annotations
 
@@ -6,18 +6,40 @@ from typing import Any
 
 import onnx_ir as ir
 
-from transload.convert.torch.script.builder import Builder, Int
+from transload.convert.torch.script.builder import Builder
+from transload.convert.torch.script.ops.elementwise import add, mul
 from transload.convert.torch.script.registry import handler
-from transload.serialize.errors import UnsupportedError
+
+BOOL, INT32 = ir.DataType.BOOL, ir.DataType.INT32
+
+_COMPUTED_IN = {
+    ir.DataType.INT8: INT32,
+    ir.DataType.UINT8: INT32,
+    ir.DataType.INT16: INT32,
+    BOOL: INT32,
+    ir.DataType.BFLOAT16: ir.DataType.FLOAT,
+}
+"""What ONNX Runtime has no MatMul for."""
 
 
-def _product(b: Builder, one: ir.Value, other: ir.Value) -> ir.Value:
+def multiply(b: Builder, one: ir.Value, other: ir.Value) -> ir.Value:
+    """The matrix product of tensors of one element type; rank 1 are vectors."""
     assert one.dtype is not None
-    if one.dtype in (ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.BOOL):
-        # ONNX Runtime has no MatMul for these.
-        wide = ir.DataType.INT32
-        return b.cast(b.MatMul(b.cast(one, wide), b.cast(other, wide)), one.dtype)
+    if (wide := _COMPUTED_IN.get(one.dtype)) is not None:
+        return b.cast(multiply(b, b.cast(one, wide), b.cast(other, wide)), one.dtype)
+    if _may_be_empty(b, one) or _may_be_empty(b, other):
+        # ONNX Runtime 1.31 refuses a matrix without rows times a vector.
+        if b.rank(other) == 1:
+            product = multiply(b, one, b.unsqueeze(other, 1))
+            return b.squeeze(product, -1)
+        if b.rank(one) == 1:
+            product = multiply(b, b.unsqueeze(one, 0), other)
+            return b.squeeze(product, -2)
     return b.MatMul(one, other)
+
+
+def _may_be_empty(b: Builder, value: ir.Value) -> bool:
+    return any(not isinstance(size, int) or size == 0 for size in value.shape or ())
 
 
 @handler(
@@ -27,9 +49,7 @@ def _product(b: Builder, one: ir.Value, other: ir.Value) -> ir.Value:
     "aten::mv",
     "aten::dot",
     "aten::linalg_matmul",
-    "aten::inner_1d",
     "aten::vdot",
-    "aten::__matmul__",
 )
 def matmul(
     b: Builder,
@@ -39,25 +59,27 @@ def matmul(
     vec: ir.Value | None = None,
     tensor: ir.Value | None = None,
 ) -> ir.Value:
-    right = next(each for each in (other, mat2, vec, tensor) if each is not None)
-    return _product(b, self, right)
+    return multiply(b, self, next(each for each in (other, mat2, vec, tensor) if each is not None))
 
 
 @handler("aten::linear")
 def linear(b: Builder, input: ir.Value, weight: ir.Value, bias: ir.Value | None = None) -> ir.Value:
-    if b.rank(weight) == 1:
-        result = b.MatMul(input, weight)
-    elif b.rank(input) == 2:
+    if b.rank(weight) == 2 and b.rank(input) == 2 and _has_gemm(input):
         # Gemm takes the weight as it is stored.
         return b.Gemm(input, weight, bias, transB=1)
-    else:
-        result = b.MatMul(input, b.Transpose(weight, perm=[1, 0]))
+    result = multiply(b, input, b.Transpose(weight, perm=[1, 0]) if b.rank(weight) == 2 else weight)
     return result if bias is None else b.Add(result, bias)
+
+
+def _has_gemm(value: ir.Value) -> bool:
+    return value.dtype in (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16)
 
 
 def _scaled(b: Builder, value: ir.Value, factor: Any) -> ir.Value:
     assert value.dtype is not None
-    return value if isinstance(factor, int | float) and factor == 1 else b.Mul(value, b.scalar(factor, value.dtype))
+    if isinstance(factor, int | float) and factor == 1:
+        return value
+    return mul(b, value, b.scalar(factor, value.dtype))
 
 
 def _blend(b: Builder, self: ir.Value, product: ir.Value, beta: Any, alpha: Any) -> ir.Value:
@@ -66,170 +88,111 @@ def _blend(b: Builder, self: ir.Value, product: ir.Value, beta: Any, alpha: Any)
     if isinstance(beta, int | float) and beta == 0:
         return scaled
     assert product.dtype is not None
-    return b.Add(_scaled(b, b.cast(self, product.dtype), beta), scaled)
+    return add(b, _scaled(b, b.cast(self, product.dtype), beta), scaled)
 
 
 @handler("aten::addmm")
 def addmm(b: Builder, self: ir.Value, mat1: ir.Value, mat2: ir.Value, beta: Any = 1, alpha: Any = 1) -> ir.Value:
-    plain = beta == 1 and alpha == 1 and self.dtype is not None and self.dtype.is_floating_point()
-    if plain and self.dtype == mat1.dtype:
+    if beta == 1 and alpha == 1 and self.dtype == mat1.dtype and _has_gemm(self):
         return b.Gemm(mat1, mat2, self)
-    return _blend(b, self, _product(b, mat1, mat2), beta, alpha)
+    return _blend(b, self, multiply(b, mat1, mat2), beta, alpha)
 
 
 @handler("aten::baddbmm")
 def baddbmm(b: Builder, self: ir.Value, batch1: ir.Value, batch2: ir.Value, beta: Any = 1, alpha: Any = 1) -> ir.Value:
-    return _blend(b, self, _product(b, batch1, batch2), beta, alpha)
+    return _blend(b, self, multiply(b, batch1, batch2), beta, alpha)
 
 
 @handler("aten::addbmm")
 def addbmm(b: Builder, self: ir.Value, batch1: ir.Value, batch2: ir.Value, beta: Any = 1, alpha: Any = 1) -> ir.Value:
-    return _blend(b, self, b.ReduceSum(_product(b, batch1, batch2), [0], keepdims=0), beta, alpha)
+    assert self.dtype is not None
+    wide = _COMPUTED_IN.get(self.dtype, self.dtype)
+    products = multiply(b, b.cast(batch1, wide), b.cast(batch2, wide))
+    total = b.squeeze(b.ReduceSum(products, [0], keepdims=1), 0)
+    return _blend(b, self, b.cast(total, self.dtype), beta, alpha)
 
 
 @handler("aten::addmv")
 def addmv(b: Builder, self: ir.Value, mat: ir.Value, vec: ir.Value, beta: Any = 1, alpha: Any = 1) -> ir.Value:
-    return _blend(b, self, _product(b, mat, vec), beta, alpha)
+    return _blend(b, self, multiply(b, mat, vec), beta, alpha)
 
 
 @handler("aten::addr")
 def addr(b: Builder, self: ir.Value, vec1: ir.Value, vec2: ir.Value, beta: Any = 1, alpha: Any = 1) -> ir.Value:
-    return _blend(b, self, b.Mul(b.unsqueeze(vec1, 1), b.unsqueeze(vec2, 0)), beta, alpha)
+    return _blend(b, self, outer(b, vec1, vec2), beta, alpha)
 
 
 @handler("aten::outer", "aten::ger")
 def outer(b: Builder, self: ir.Value, vec2: ir.Value) -> ir.Value:
-    one, two = b.promoted(self, vec2)
-    return b.Mul(b.unsqueeze(one, 1), b.unsqueeze(two, 0))
+    return mul(b, b.unsqueeze(self, 1), b.unsqueeze(vec2, 0))
 
 
-@handler("aten::einsum")
-def einsum(b: Builder, equation: str, tensors: list[ir.Value], path: Any = None) -> ir.Value:
-    return b.Einsum(*tensors, equation=equation.replace(" ", ""))
-
-
-# Convolution
-
-
-def _per_axis(value: list[int] | int, axes: int) -> list[int]:
-    """One number for each spatial axis."""
-    if isinstance(value, int):
-        return [value] * axes
-    return list(value) * axes if len(value) == 1 else list(value)
-
-
-def convolve(
-    b: Builder,
-    input: ir.Value,
-    weight: ir.Value,
-    bias: ir.Value | None,
-    stride: list[int],
-    padding: list[int],
-    dilation: list[int],
-    groups: int,
-    transposed: bool = False,
-    output_padding: list[int] | int = 0,
+@handler("aten::bilinear")
+def bilinear(
+    b: Builder, input1: ir.Value, input2: ir.Value, weight: ir.Value, bias: ir.Value | None = None
 ) -> ir.Value:
-    """A convolution over a batch, or over one item of a batch without its axis."""
-    axes = b.rank(weight) - 2
-    if b.rank(input) == axes + 1:
-        whole = convolve(
-            b, b.unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups, transposed, output_padding
-        )
-        return b.squeeze(whole, 0)
-    pads = _per_axis(padding, axes)
-    attributes: dict[str, Any] = {
-        "strides": _per_axis(stride, axes),
-        "pads": [*pads, *pads],
-        "dilations": _per_axis(dilation, axes),
-        "group": groups,
-    }
-    if (kernel := b.static_shape(weight)) is not None:
-        attributes["kernel_shape"] = list(kernel[2:])
-    if transposed:
-        if any(extra := _per_axis(output_padding, axes)):
-            attributes["output_padding"] = extra
-        return b.ConvTranspose(input, weight, bias, **attributes)
-    return b.Conv(input, weight, bias, **attributes)
+    outputs, left, right = b.sizes(weight)
+    by_left = b.reshape(b.Transpose(weight, perm=[1, 0, 2]), [left, b.mul_int(outputs, right)])
+    lead = b.sizes(input1)[:-1]
+    half = b.reshape(multiply(b, input1, by_left), [*lead, outputs, right])
+    result = b.squeeze(multiply(b, half, b.unsqueeze(input2, b.rank(input2))), -1)
+    return result if bias is None else b.Add(result, bias)
 
 
-@handler("aten::conv1d", "aten::conv2d", "aten::conv3d")
-def conv(
+@handler("aten::_trilinear")
+def trilinear(
     b: Builder,
-    input: ir.Value,
-    weight: ir.Value,
-    bias: ir.Value | None = None,
-    stride: list[int] | int = 1,
-    padding: list[int] | int = 0,
-    dilation: list[int] | int = 1,
-    groups: int = 1,
+    i1: ir.Value,
+    i2: ir.Value,
+    i3: ir.Value,
+    expand1: list[int],
+    expand2: list[int],
+    expand3: list[int],
+    sumdim: list[int],
+    unroll_dim: int = 1,
 ) -> ir.Value:
-    return convolve(b, input, weight, bias, stride, padding, dilation, groups)  # type: ignore[arg-type]
+    pairs = zip((i1, i2, i3), (expand1, expand2, expand3), strict=True)
+    one, two, three = (b.unsqueeze(value, *sorted(axes)) if axes else value for value, axes in pairs)
+    product = b.Mul(b.Mul(one, two), three)
+    return b.squeeze(b.ReduceSum(product, sumdim, keepdims=1), *sumdim) if sumdim else product
 
 
-@handler("aten::conv1d.padding", "aten::conv2d.padding", "aten::conv3d.padding")
-def conv_padding(
-    b: Builder,
-    input: ir.Value,
-    weight: ir.Value,
-    bias: ir.Value | None = None,
-    stride: list[int] | int = 1,
-    padding: str = "valid",
-    dilation: list[int] | int = 1,
-    groups: int = 1,
-) -> ir.Value:
-    axes = b.rank(weight) - 2
-    if padding == "valid":
-        return convolve(b, input, weight, bias, stride, [0], dilation, groups)  # type: ignore[arg-type]
-    kernel = b.static_shape(weight)
-    if kernel is None:
-        raise UnsupportedError("The size of the kernel depends on the inputs.")
-    totals = [d * (k - 1) for d, k in zip(_per_axis(dilation, axes), kernel[2:], strict=True)]
-    before, after = [total // 2 for total in totals], [total - total // 2 for total in totals]
-    if b.rank(input) == axes + 1:
-        whole = conv_padding(b, b.unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups)
-        return b.squeeze(whole, 0)
-    return b.Conv(
-        input,
-        weight,
-        bias,
-        strides=_per_axis(stride, axes),
-        pads=[*before, *after],
-        dilations=_per_axis(dilation, axes),
-        group=groups,
-    )
+@handler("aten::linalg_multi_dot")
+def multi_dot(b: Builder, tensors: list[ir.Value]) -> ir.Value:
+    chain = list(tensors)
+    is_row, is_column = b.rank(chain[0]) == 1, b.rank(chain[-1]) == 1
+    chain[0] = b.unsqueeze(chain[0], 0) if is_row else chain[0]
+    chain[-1] = b.unsqueeze(chain[-1], 1) if is_column else chain[-1]
+    result = _cheapest(b, chain)
+    axes = [axis for axis, dropped in ((0, is_row), (1, is_column)) if dropped]
+    return b.squeeze(result, *axes) if axes else result
 
 
-@handler("aten::conv_transpose1d", "aten::conv_transpose2d.input", "aten::conv_transpose3d.input")
-def conv_transpose(
-    b: Builder,
-    input: ir.Value,
-    weight: ir.Value,
-    bias: ir.Value | None = None,
-    stride: list[int] | int = 1,
-    padding: list[int] | int = 0,
-    output_padding: list[int] | int = 0,
-    groups: int = 1,
-    dilation: list[int] | int = 1,
-) -> ir.Value:
-    return convolve(b, input, weight, bias, stride, padding, dilation, groups, True, output_padding)  # type: ignore[arg-type]
+_UNKNOWN_SIZE = 64
+"""What sizes that are not known count as where only cost depends on them."""
 
 
-@handler("aten::_convolution", "aten::_convolution.deprecated", "aten::convolution")
-def convolution(
-    b: Builder,
-    input: ir.Value,
-    weight: ir.Value,
-    bias: ir.Value | None,
-    stride: list[int],
-    padding: list[Int],
-    dilation: list[int],
-    transposed: bool,
-    output_padding: list[int],
-    groups: int,
-    benchmark: bool = False,
-    deterministic: bool = False,
-    cudnn_enabled: bool = True,
-    allow_tf32: bool = True,
-) -> ir.Value:
-    return convolve(b, input, weight, bias, stride, padding, dilation, groups, transposed, output_padding)  # type: ignore[arg-type]
+def _cheapest(b: Builder, chain: list[ir.Value]) -> ir.Value:
+    """The product of matrices in the order that takes the fewest multiplications (Cormen et al., 15.2)."""
+    count = len(chain)
+    sizes = [b.dim(chain[0], 0), *(b.dim(matrix, 1) for matrix in chain)]
+    known = [_UNKNOWN_SIZE if size is None else size for size in sizes]
+    cost = {(first, first): 0 for first in range(count)}
+    split: dict[tuple[int, int], int] = {}
+    for length in range(1, count):
+        for first in range(count - length):
+            last = first + length
+            options = {
+                at: cost[first, at] + cost[at + 1, last] + known[first] * known[at + 1] * known[last + 1]
+                for at in range(first, last)
+            }
+            split[first, last] = min(options, key=options.__getitem__)
+            cost[first, last] = options[split[first, last]]
+
+    def product(first: int, last: int) -> ir.Value:
+        if first == last:
+            return chain[first]
+        at = split[first, last]
+        return multiply(b, product(first, at), product(at + 1, last))
+
+    return product(0, count - 1)
