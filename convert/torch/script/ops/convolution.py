@@ -57,8 +57,9 @@ def convolve(
         return b.squeeze(whole, 0)
     window = _window(b, weight, stride, padding, dilation)
     if input.dtype == ir.DataType.BFLOAT16:
-        parts = [b.cast(each, FLOAT) if each is not None else None for each in (input, weight, bias)]
-        wide = convolve(b, *parts, stride, padding, dilation, groups, transposed, output_padding)  # type: ignore[arg-type]
+        added = b.cast(bias, FLOAT) if bias is not None else None
+        one, other = b.cast(input, FLOAT), b.cast(weight, FLOAT)
+        wide = convolve(b, one, other, added, stride, padding, dilation, groups, transposed, output_padding)
         return b.cast(wide, ir.DataType.BFLOAT16)
     if transposed:
         return _transposed(b, input, weight, bias, window, groups, _per_axis(output_padding, axes))
