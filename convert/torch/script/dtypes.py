@@ -119,8 +119,9 @@ def _category(operand: object) -> tuple[torch.dtype, str]:
             assert dtype is not None
             return TO_TORCH[dtype], "zeros" if shape is not None and shape.rank() == 0 else "dims"
         case Complex(real=real):
-            assert real.dtype is not None
-            return TO_TORCH[COMPLEX_OF[real.dtype]], "zeros" if real.shape and real.shape.rank() == 0 else "dims"
+            shape = real.shape
+            is_zero = shape is not None and shape.rank() == 0
+            return TO_TORCH[COMPLEX_OF[dtype_of(real)]], "zeros" if is_zero else "dims"
         case Number(kind=kind):
             return _number_dtype(kind), "numbers"
         case _:

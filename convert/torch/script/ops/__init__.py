@@ -1,6 +1,7 @@
 """The operators' translations: one module for each family. Importing this package fills the registry."""
 
 from transload.convert.torch.script.ops import (  # noqa: F401
+    complex_numbers,
     containers,
     conversion,
     convolution,
@@ -9,6 +10,7 @@ from transload.convert.torch.script.ops import (  # noqa: F401
     einsum,
     elementwise,
     factorization,
+    fourier,
     indexing,
     linalg,
     linear,

@@ -9,10 +9,10 @@ from transload.convert.torch.script.registry import REFUSED
 REASON = "It draws random numbers: the source itself gives other results at every call."
 
 _NAMES = (
-    "rand randn randint rand_like randn_like randint_like randperm bernoulli normal multinomial poisson binomial uniform "
-    "cauchy exponential geometric log_normal random rrelu rrelu_with_noise fractional_max_pool2d fractional_max_pool3d "
-    "native_dropout"
-).split()
+    *("rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "randperm", "bernoulli", "normal"),
+    *("multinomial", "poisson", "binomial", "uniform", "cauchy", "exponential", "geometric", "log_normal", "random"),
+    *("rrelu", "rrelu_with_noise", "fractional_max_pool2d", "fractional_max_pool3d", "native_dropout"),
+)
 
 
 for _name in _NAMES:

@@ -269,8 +269,8 @@ LINEAR = frozenset(
         "aten::constant_pad_nd", "aten::meshgrid", "aten::meshgrid.indexing", "aten::repeat_interleave.self_int",
         "aten::reflection_pad1d", "aten::reflection_pad2d", "aten::replication_pad1d", "aten::replication_pad2d",
         "aten::index.Tensor", "aten::index_select", "aten::gather", "aten::sum", "aten::sum.dim_IntList", "aten::mean",
-        "aten::mean.dim", "aten::take", "aten::masked_select", "aten::cumsum", "aten::trace", "aten::where.self",
+        "aten::mean.dim", "aten::take", "aten::masked_select", "aten::cumsum", "aten::trace",
         "aten::index_put", "aten::scatter.src", "aten::index_copy", "aten::diag_embed", "aten::pixel_shuffle",
-        "aten::neg", "aten::real_parts", "aten::channel_shuffle", "aten::index_add", "aten::scatter_add",
+        "aten::neg", "aten::channel_shuffle", "aten::index_add", "aten::scatter_add",
     }
 )  # fmt: skip
