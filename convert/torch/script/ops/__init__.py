@@ -5,6 +5,7 @@ from transload.convert.torch.script.ops import (  # noqa: F401
     containers,
     conversion,
     convolution,
+    covariance,
     creation,
     distance,
     einsum,

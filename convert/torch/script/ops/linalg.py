@@ -6,7 +6,7 @@ import math
 
 import onnx_ir as ir
 
-from transload.convert.torch.script.builder import Builder
+from transload.convert.torch.script.builder import Builder, Int
 from transload.convert.torch.script.ops.factorization import LU, factor_lu, lu_info, pivot_numbers, solve_lu
 from transload.convert.torch.script.ops.matrices import (
     DOUBLE,
@@ -87,6 +87,15 @@ def inv(b: Builder, A: ir.Value) -> ir.Value:
 @handler("aten::inverse")
 def inverse(b: Builder, self: ir.Value) -> ir.Value:
     return inv_ex(b, self)[0]
+
+
+@handler("aten::linalg_tensorinv")
+def tensorinv(b: Builder, self: ir.Value, ind: int = 2) -> ir.Value:
+    sizes = b.sizes(self)
+    rows: Int = 1
+    for size in sizes[:ind]:
+        rows = b.mul_int(rows, size)
+    return b.reshape(inverse(b, b.reshape(self, [rows, rows])), [*sizes[ind:], *sizes[:ind]])
 
 
 # Determinants

@@ -157,6 +157,20 @@ def trilinear(
     return b.squeeze(b.ReduceSum(product, sumdim, keepdims=1), *sumdim) if sumdim else product
 
 
+@handler("aten::kron")
+def kron(b: Builder, self: ir.Value, other: ir.Value) -> ir.Value:
+    rank = max(b.rank(self), b.rank(other))
+    one, two = (b.unsqueeze(v, *range(n)) if (n := rank - b.rank(v)) else v for v in (self, other))
+    sizes = [b.mul_int(*pair) for pair in zip(b.sizes(one), b.sizes(two), strict=True)]
+    apart = b.unsqueeze(one, *range(1, 2 * rank, 2)), b.unsqueeze(two, *range(0, 2 * rank, 2))
+    return b.reshape(mul(b, *apart), sizes) if rank else mul(b, one, two)
+
+
+@handler("aten::chain_matmul")
+def chain_matmul(b: Builder, matrices: list[ir.Value]) -> ir.Value:
+    return multi_dot(b, matrices)
+
+
 @handler("aten::linalg_multi_dot")
 def multi_dot(b: Builder, tensors: list[ir.Value]) -> ir.Value:
     chain = list(tensors)

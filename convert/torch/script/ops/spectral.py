@@ -257,6 +257,17 @@ def linalg_svd(
     return svd_parts(b, A, full_matrices)
 
 
+@handler("aten::svd")
+def svd(b: Builder, self: ir.Value, some: bool = True, compute_uv: bool = True) -> tuple[ir.Value, ir.Value, ir.Value]:
+    if compute_uv:
+        left, values, right = singular(b, wide(b, self), not some)
+        return narrow(b, left, self), narrow(b, values, self), narrow(b, right, self)
+    assert self.dtype is not None
+    rows, columns = b.sizes(self)[-2:]
+    zeros = [full(b, 0.0, [*batch(b, self), size, size], self.dtype) for size in (rows, columns)]
+    return zeros[0], linalg_svdvals(b, self), zeros[1]
+
+
 @handler("aten::linalg_svdvals")
 def linalg_svdvals(b: Builder, A: ir.Value, driver: str | None = None) -> ir.Value:
     return narrow(b, singular_values(b, wide(b, A)), A)

@@ -7,7 +7,7 @@ from typing import Any
 import onnx_ir as ir
 
 from transload.convert.torch.script.builder import MAX_INT64, Builder, Int
-from transload.convert.torch.script.registry import handler, view_writer
+from transload.convert.torch.script.registry import handler, raw_handler, view_writer
 from transload.convert.torch.script.values import Number
 from transload.serialize.errors import UnsupportedError
 
@@ -358,10 +358,13 @@ def write_expanded(b: Builder, base: ir.Value, part: ir.Value, **arguments: Any)
     raise UnsupportedError("A tensor is changed in place whose elements share memory.", hint="Clone it before.")
 
 
-@handler("aten::diagonal", "aten::diagonal_copy", "aten::linalg_diagonal")
-def diagonal(
-    b: Builder, self: ir.Value, offset: int = 0, dim1: int = 0, dim2: int = 1, A: ir.Value | None = None
-) -> ir.Value:
+@raw_handler("aten::linalg_diagonal")
+def linalg_diagonal(interpreter: Any, A: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    return interpreter.apply("aten::diagonal", A, offset, dim1, dim2)
+
+
+@handler("aten::diagonal", "aten::diagonal_copy")
+def diagonal(b: Builder, self: ir.Value, offset: int = 0, dim1: int = 0, dim2: int = 1) -> ir.Value:
     rank = b.rank(self)
     one, other = b.axis(rank, dim1), b.axis(rank, dim2)
     rest = [axis for axis in range(rank) if axis not in (one, other)]
@@ -525,7 +528,7 @@ LINEAR = frozenset(
         "aten::permute_copy", "aten::movedim.intlist", "aten::movedim.int", "aten::moveaxis.int", "aten::alias",
         "aten::detach", "aten::alias_copy", "aten::contiguous", "aten::positive", "aten::resolve_neg", "aten::resolve_conj",
         "aten::lift_fresh", "aten::expand", "aten::broadcast_to", "aten::expand_copy", "aten::expand_as",
-        "aten::diagonal", "aten::diagonal_copy", "aten::linalg_diagonal", "aten::split.Tensor",
+        "aten::diagonal", "aten::diagonal_copy", "aten::split.Tensor",
         "aten::unsafe_split.Tensor", "aten::split_with_sizes", "aten::split_with_sizes_copy", "aten::split.sizes",
         "aten::unsafe_split_with_sizes", "aten::split", "aten::chunk", "aten::unsafe_chunk", "aten::unbind.int",
         "aten::unbind_copy.int", "aten::tensor_split.sections", "aten::tensor_split.indices", "aten::unfold",

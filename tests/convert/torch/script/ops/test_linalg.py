@@ -86,3 +86,34 @@ def test_powers_negative_too() -> None:
         return [torch.linalg.matrix_power(matrix, n) for n in (-2, 0, 1, 5)]
 
     check(powers, regular(2, 3, 3), dynamic=SQUARE, others=[(regular(1, 5, 5),)])
+
+
+def test_diagonals_are_the_last_two_axes_and_share_memory() -> None:
+    def change(value: torch.Tensor) -> list[torch.Tensor]:
+        value = value.clone()
+        diagonal = torch.linalg.diagonal(value, offset=1)
+        diagonal.mul_(2)
+        return [value, diagonal]
+
+    check(change, torch.randn(2, 3, 4), dynamic={"value": {0: "batch", 2: "n"}}, others=[(torch.randn(5, 3, 2),)])
+
+
+def test_tensors_are_inverted_as_matrices() -> None:
+    def inverse(value: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.tensorinv(value, ind=1)
+
+    check(
+        inverse,
+        torch.randn(6, 2, 3).double(),
+        dynamic={"value": {0: "n", 1: "a"}},
+        others=[(torch.randn(12, 4, 3).double(),)],
+    )
+
+
+def test_kronecker_products_of_different_ranks() -> None:
+    def kron(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        return torch.kron(one, other)
+
+    names = {"one": {0: "a"}, "other": {0: "b", 1: "c"}}
+    check(kron, torch.randn(2), torch.randn(3, 4), dynamic=names, others=[(torch.randn(1), torch.randn(2, 5))])
+    check(kron, torch.tensor(2), torch.tensor(3.0))
