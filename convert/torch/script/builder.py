@@ -557,7 +557,9 @@ def _torch(dtype: ir.DataType) -> torch.dtype:
 
 
 def _bytes(tensor: torch.Tensor) -> bytes:
-    return tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+    # A tensor with one element may count as contiguous whatever its strides are.
+    flat = tensor.flatten().clone(memory_format=torch.contiguous_format)
+    return flat.as_strided(flat.shape, (1,)).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
 
 
 def _type_proto(value: ir.Value) -> onnx.TypeProto:

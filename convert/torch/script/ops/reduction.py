@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import onnx_ir as ir
@@ -183,7 +184,10 @@ def _variance(
     for axis in axes if rank else []:
         count = b.mul_int(count, b.size(value, axis))
     divisor = b.Max(b.Sub(b.scalar(count, value.dtype), b.scalar(correction, value.dtype)), b.constant(0, value.dtype))
-    return b.Div(total, divisor), middle if keepdim or not rank else b.squeeze(middle, *axes)
+    if not rank:
+        # torch gives no mean either, where a tensor without axes has no variance.
+        return b.Div(total, divisor), b.Where(b.Equal(divisor, 0), math.nan, middle)
+    return b.Div(total, divisor), middle if keepdim else b.squeeze(middle, *axes)
 
 
 @handler("aten::cumsum")
