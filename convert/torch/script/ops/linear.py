@@ -35,7 +35,17 @@ def multiply(b: Builder, one: ir.Value, other: ir.Value) -> ir.Value:
         if b.rank(one) == 1:
             product = multiply(b, b.unsqueeze(one, 0), other)
             return b.squeeze(product, -2)
+    if b.dim(one, -1) == 0:
+        # Over nothing, ONNX Runtime 1.31 gives what the memory held before, where it fuses a transposition (FusedMatMul).
+        one, other = _with_zero(b, one, -1), _with_zero(b, other, -2)
     return b.MatMul(one, other)
+
+
+def _with_zero(b: Builder, value: ir.Value, axis: int) -> ir.Value:
+    """The tensor with one more row or column, of zeros."""
+    pads = [0] * (2 * b.rank(value))
+    pads[axis] = 1
+    return b.Pad(value, b.constant(pads, ir.DataType.INT64))
 
 
 def _may_be_empty(b: Builder, value: ir.Value) -> bool:
