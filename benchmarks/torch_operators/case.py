@@ -35,8 +35,8 @@ UNINITIALIZED = frozenset(
 )
 """Their results hold whatever the memory held."""
 
-TIED = {"topk": 1, "kthvalue": 1}
-"""Operators with an output (this one) of places, of which there are several for equal values."""
+TIED = {"topk": 1, "kthvalue": 1, "linalg_eigh": 1}
+"""Operators with an output (this one) for which there are several right answers."""
 
 AMBIGUOUS = {
     "topk": "of equal values, any may be taken",

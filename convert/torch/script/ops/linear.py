@@ -36,7 +36,7 @@ def multiply(b: Builder, one: ir.Value, other: ir.Value) -> ir.Value:
             product = multiply(b, b.unsqueeze(one, 0), other)
             return b.squeeze(product, -2)
     if b.dim(one, -1) == 0:
-        # Over nothing, ONNX Runtime 1.31 gives what the memory held before, where it fuses a transposition (FusedMatMul).
+        # Over nothing ONNX Runtime 1.31 gives what the memory held before, where it fuses a transposition.
         one, other = _with_zero(b, one, -1), _with_zero(b, other, -2)
     return b.MatMul(one, other)
 

@@ -22,6 +22,9 @@ def reduce(b: Builder, op_type: str, value: ir.Value, dim: list[int] | int | Non
         return value
     axes = sorted({b.axis(rank, each) for each in dims}) if dims else list(range(rank))
     result: ir.Value = getattr(b, op_type)(value, axes, keepdims=int(keepdim))
+    if op_type == "ReduceMean" and any(b.dim(value, axis) == 0 for axis in axes):
+        # ONNX Runtime gives 0 for the mean of nothing.
+        return b.Add(result, math.nan)
     return result
 
 
@@ -184,10 +187,7 @@ def _variance(
     for axis in axes if rank else []:
         count = b.mul_int(count, b.size(value, axis))
     divisor = b.Max(b.Sub(b.scalar(count, value.dtype), b.scalar(correction, value.dtype)), b.constant(0, value.dtype))
-    if not rank:
-        # torch gives no mean either, where a tensor without axes has no variance.
-        return b.Div(total, divisor), b.Where(b.Equal(divisor, 0), math.nan, middle)
-    return b.Div(total, divisor), middle if keepdim else b.squeeze(middle, *axes)
+    return b.Div(total, divisor), middle if keepdim or not rank else b.squeeze(middle, *axes)
 
 
 @handler("aten::cumsum")
