@@ -18,6 +18,7 @@ from transload.convert.torch.script.ops.matrices import (
     identity,
     narrow,
     places,
+    reduced,
     smaller,
     subtract,
     take,
@@ -161,7 +162,7 @@ def factor_lu(b: Builder, matrix: ir.Value) -> LU:
 
     def step(index: Index, factors: ir.Value, pivots: ir.Value, order: ir.Value) -> list[ir.Value]:
         above, own = places(b, "Less", rows, index, -2), places(b, "Equal", rows, index, -2)
-        _, found = first_largest(b, b.Where(above, -1, b.Abs(take(b, factors, index, -1))), -2)
+        found = first_largest(b, b.Where(above, -1, b.Abs(take(b, factors, index, -1))), -2)
         other = b.Equal(row_numbers, found)
         row = take_each(b, factors, found, -2)
         factors = b.Where(own, row, b.Where(other, take(b, factors, index, -2), factors))
@@ -190,8 +191,9 @@ def lu_info(b: Builder, lu: LU) -> ir.Value:
     if steps == 0:
         return full(b, 0, batch(b, lu.factors), INT32)
     head = b.Slice(lu.factors, [0, 0], b.int_vector([steps, steps]), [-2, -1])
-    is_zero, first = first_largest(b, b.cast(b.Equal(diagonal(b, head), 0), INT64), -1)
-    return b.cast(b.squeeze(b.Mul(is_zero, b.Add(first, 1)), -1), INT32)
+    is_zero = b.cast(b.Equal(diagonal(b, head), 0), INT64)
+    number = b.Add(b.squeeze(first_largest(b, is_zero, -1), -1), 1)
+    return b.cast(b.Mul(number, reduced(b, "ReduceMax", is_zero, -1)), INT32)
 
 
 def pivot_numbers(b: Builder, lu: LU) -> ir.Value:

@@ -118,7 +118,7 @@ def addbmm(b: Builder, self: ir.Value, batch1: ir.Value, batch2: ir.Value, beta:
     assert self.dtype is not None
     wide = _COMPUTED_IN.get(self.dtype, self.dtype)
     products = multiply(b, b.cast(batch1, wide), b.cast(batch2, wide))
-    total = b.squeeze(b.ReduceSum(products, [0], keepdims=1), 0)
+    total = b.ReduceSum(products, [0], keepdims=0)
     return _blend(b, self, b.cast(total, self.dtype), beta, alpha)
 
 
@@ -164,7 +164,7 @@ def trilinear(
     pairs = zip((i1, i2, i3), (expand1, expand2, expand3), strict=True)
     one, two, three = (b.unsqueeze(value, *sorted(axes)) if axes else value for value, axes in pairs)
     product = b.Mul(b.Mul(one, two), three)
-    return b.squeeze(b.ReduceSum(product, sumdim, keepdims=1), *sumdim) if sumdim else product
+    return b.ReduceSum(product, sumdim, keepdims=0) if sumdim else product
 
 
 @handler("aten::kron")

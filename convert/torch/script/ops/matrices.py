@@ -159,14 +159,14 @@ def transposed(b: Builder, matrix: ir.Value) -> ir.Value:
 
 
 def reduced(b: Builder, op_type: str, value: ir.Value, *axes: int) -> ir.Value:
-    """A reduction that leaves axes out, in two steps: ONNX Runtime 1.31 keeps the axes of empty tensors otherwise."""
-    return b.squeeze(reduce(b, op_type, value, list(axes), True), *axes)
+    """A reduction that leaves axes out."""
+    return reduce(b, op_type, value, list(axes), False)
 
 
-def first_largest(b: Builder, value: ir.Value, axis: int) -> tuple[ir.Value, ir.Value]:
-    """The largest element along an axis, which stays, and where it is first; for empty tensors too, unlike ArgMax."""
-    found: tuple[ir.Value, ir.Value] = b.TopK(value, [1], axis=axis, _outputs=2)
-    return found
+def first_largest(b: Builder, value: ir.Value, axis: int) -> ir.Value:
+    """Where the largest element along an axis, which stays, is first."""
+    # ONNX Runtime 1.31 does not reduce empty tensors over axes that are counted from the end.
+    return b.ArgMax(value, axis=b.axis(value, axis), keepdims=1)
 
 
 # Element types and batches

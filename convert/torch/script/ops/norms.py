@@ -33,16 +33,11 @@ def _is_short(b: Builder, value: ir.Value, axes: list[int]) -> bool:
     return len(known) == len(sizes) and 0 < math.prod(known) <= _EXACT_ENOUGH
 
 
-def _reduced(b: Builder, op_type: str, value: ir.Value, axes: list[int], keepdim: bool) -> ir.Value:
-    result = reduce(b, op_type, value, axes, True)
-    return result if keepdim or not axes else b.squeeze(result, *axes)
-
-
 def _total(b: Builder, value: ir.Value, axes: list[int], keepdim: bool) -> ir.Value:
     """The sum, infinite where it is in the element type of the terms."""
     if _is_short(b, value, axes):
-        return _reduced(b, "ReduceSum", value, axes, keepdim)
-    return narrow(b, _reduced(b, "ReduceSum", wide(b, value), axes, keepdim), value)
+        return reduce(b, "ReduceSum", value, axes, keepdim)
+    return narrow(b, reduce(b, "ReduceSum", wide(b, value), axes, keepdim), value)
 
 
 @handler("aten::linalg_vector_norm")
@@ -67,8 +62,8 @@ def vector_norm(
         return b.Abs(value)
     if ord == 2:
         if _is_short(b, value, axes):
-            return _reduced(b, "ReduceL2", value, axes, keepdim)
-        return b.Sqrt(narrow(b, _reduced(b, "ReduceSumSquare", wide(b, value), axes, keepdim), value))
+            return reduce(b, "ReduceL2", value, axes, keepdim)
+        return b.Sqrt(narrow(b, reduce(b, "ReduceSumSquare", wide(b, value), axes, keepdim), value))
     size = b.Abs(value)
     if ord in (math.inf, -math.inf):
         return (amax if ord > 0 else amin)(b, size, axes, keepdim)
