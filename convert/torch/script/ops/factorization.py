@@ -296,6 +296,11 @@ def lu_solve(b: Builder, self: ir.Value, LU_data: ir.Value, LU_pivots: ir.Value)
     return linalg_lu_solve(b, LU_data, LU_pivots, self)
 
 
-@handler("aten::linalg_ldl_factor", "aten::linalg_ldl_factor_ex", "aten::linalg_ldl_solve")
-def refuse_ldl(b: Builder, self: ir.Value | None = None) -> ir.Value:
+@handler("aten::linalg_ldl_factor", "aten::linalg_ldl_factor_ex")
+def refuse_ldl_factor(b: Builder, self: ir.Value, hermitian: bool = False, check_errors: bool = False) -> ir.Value:
+    raise UnsupportedError("Factorizations with Bunch-Kaufman pivoting are not translated.")
+
+
+@handler("aten::linalg_ldl_solve")
+def refuse_ldl_solve(b: Builder, LD: ir.Value, pivots: ir.Value, B: ir.Value, hermitian: bool = False) -> ir.Value:
     raise UnsupportedError("Factorizations with Bunch-Kaufman pivoting are not translated.")
