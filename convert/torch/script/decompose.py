@@ -158,7 +158,8 @@ def _example(interpreter: Any, content: Any, sizes: _Sizes) -> _Example:
         case _:
             value, dtype = content, dtype_of(content)
     shape = sizes.of(value)
-    return _Example(shape, TO_TORCH[dtype], tuple(not isinstance(dim, int) for dim in value.shape))
+    dims = value.shape or ()
+    return _Example(shape, TO_TORCH[dtype], tuple(not isinstance(dim, int) for dim in dims))
 
 
 def _make(schema: Schema, arguments: dict[str, Any], examples: tuple[_Example, ...], dynamic: bool) -> Any:

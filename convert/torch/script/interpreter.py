@@ -360,6 +360,8 @@ class Interpreter:
     def _is_visible(self, content: Content) -> bool:
         if isinstance(content, Complex):
             return self.b.is_visible(content.real) and self.b.is_visible(content.imag)
+        if isinstance(content, Packed):
+            return self.b.is_visible(content.padded)
         return self.b.is_visible(content.value if isinstance(content, Quantized) else content)
 
     def _put_back(self, view: View, base: Content, part: Content) -> Content:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -344,7 +344,7 @@ def test_state_that_changes_its_kind_is_refused(tmp_path: Path) -> None:
     class Lazy(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.seen = torch.jit.Attribute(None, Optional[Tensor])
+            self.seen = torch.jit.Attribute(None, Tensor | None)
 
         def forward(self, x: Tensor) -> Tensor:
             self.seen = x

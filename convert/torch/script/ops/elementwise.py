@@ -455,11 +455,10 @@ def leaky_relu(b: Builder, self: ir.Value, negative_slope: float = 0.01) -> ir.V
 
 @handler("aten::elu")
 def elu(b: Builder, self: ir.Value, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> ir.Value:
-    inner = self if input_scale == 1 else b.Mul(self, input_scale)
-    negative = b.Mul(b.Sub(b.Exp(inner), 1), alpha)
     if input_scale == 1:
         result = b.Elu(self, alpha=float(alpha))
     else:
+        negative = b.Mul(b.Sub(b.Exp(b.Mul(self, input_scale)), 1), alpha)
         result = b.Where(b.LessOrEqual(self, 0), negative, self)
     return result if scale == 1 else b.Mul(result, scale)
 

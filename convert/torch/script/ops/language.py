@@ -260,7 +260,10 @@ def _enum_value(interpreter: Any, node: Any, member: EnumMember) -> Any:
 @statement("prim::fork")
 def _fork(interpreter: Any, node: Any, env: dict[str, Any]) -> list[Any]:
     args = tuple(env[value.debugName()] for value in node.inputs())
-    return [Future(interpreter.call(node.g("Subgraph"), args))]
+    graph = node.g("Subgraph")
+    # Inlining leaves the graphs of forks as they are, and there is no public way to inline these.
+    torch._C._jit_pass_inline(graph)
+    return [Future(interpreter.call(graph, args))]
 
 
 @expression("aten::wait")
@@ -275,5 +278,6 @@ def _call_function(interpreter: Any, node: Any, env: dict[str, Any]) -> list[Any
 
 @expression("prim::tolist")
 def _to_list(interpreter: Any, node: Any, tensor: Tensor, dim: int, dtype: int) -> Any:
-    kind = {0: float, 1: int, 2: float, 3: bool}.get(dtype, int)
+    # The numbers that TorchScript gives to element types here (jit/frontend/ir_emitter.cpp, emitToList).
+    kind = {0: int, 1: float, 2: bool}[dtype]
     return tensor_to_list(interpreter, tensor, dim, kind)

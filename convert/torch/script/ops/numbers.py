@@ -99,6 +99,8 @@ KNOWN: dict[str, Callable[..., Any]] = {
     "ScalarImplicit": lambda number: number,
     "min": min,
     "max": max,
+    "__range_length": lambda low, high, step: len(range(low, high, step)),
+    "__derive_index": lambda index, start, step: start + index * step,
     **{name: getattr(math, name) for name in FLOAT_FUNCTIONS},
 }
 """torch's operators over Python numbers, by base name."""
@@ -147,6 +149,11 @@ class _Computed:
             return self.floordiv(*self.values(args, int))
         if base in ("remainder", "mod"):
             return self.remainder(kind, *self.values(args, kind))
+        if base == "__derive_index":
+            index, start, step = args
+            return self.apply("add", (start, self.apply("mul", (index, step))))
+        if base == "__range_length":
+            return self.range_length(*args)
         if base == "neg":
             return Number(self.b.Neg(*self.values(args, kind)), kind)
         if base == "abs":
@@ -185,6 +192,17 @@ class _Computed:
         # ONNX divides integers towards zero, its Mod has the divisor's sign.
         return Number(self.b.Div(self.b.Sub(one, self.b.Mod(one, other)), other), int)
 
+    def range_length(self, low: Any, high: Any, step: Any) -> Any:
+        if isinstance(step, Number):
+            raise UnsupportedError("The step of a range depends on the data.")
+        distance = self.apply("add", (high, self.apply("neg", (low,)) if isinstance(low, Number) else -low))
+        if step < 0:
+            distance = self.apply("neg", (distance,)) if isinstance(distance, Number) else -distance
+        if not isinstance(distance, Number):
+            return max(0, -(-distance // abs(step)))
+        steps = self.apply("add", (distance, abs(step) - 1))
+        return self.apply("max", (self.apply("floordiv", (steps, abs(step))), 0))
+
     def remainder(self, kind: type, one: ir.Value, other: ir.Value) -> Number:
         if kind is int:
             return Number(self.b.Mod(one, other), int)
@@ -196,5 +214,5 @@ class _Computed:
         if base == "trunc":
             return Number(self.b.cast(number.value, ir.DataType.INT64), int)
         rounded = getattr(self.b, base.capitalize())(number.value)
-        # Python's round of a float is an int in TorchScript's grammar of `round(x)`, but aten::round.float gives a float.
+        # Unlike Python's, aten::round.float gives a float.
         return Number(rounded, float) if base == "round" else Number(self.b.cast(rounded, ir.DataType.INT64), int)

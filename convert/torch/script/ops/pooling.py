@@ -255,19 +255,19 @@ def adaptive_max_pool(b: Builder, value: ir.Value, output_size: list[int]) -> tu
     """Maxima over adaptive windows, and where in its plane each was found."""
     axes = len(output_size)
     first = b.rank(value) - axes
-    sizes = b.sizes(value)[first:]
-    if any(isinstance(size, Number) for size in sizes):
+    sizes = [size for size in b.sizes(value)[first:] if isinstance(size, int)]
+    if len(sizes) < axes:
         raise UnsupportedError("Adaptive maxima over a size that depends on the inputs.")
     cells = np.meshgrid(*[np.arange(count) for count in output_size], indexing="ij")
     lead = b.sizes(value)[:first]
-    plane = b.reshape(value, [*lead, math.prod(int(size) for size in sizes)])  # type: ignore[arg-type]
+    plane = b.reshape(value, [*lead, math.prod(sizes)])
     maxima, places = [], []
     for cell in zip(*(axis.ravel() for axis in cells), strict=True):
         ranges = [
-            np.arange(int(i) * size // count, -(-(int(i) + 1) * size // count))  # type: ignore[operator]
+            np.arange(int(i) * size // count, -(-(int(i) + 1) * size // count))
             for i, size, count in zip(cell, sizes, output_size, strict=True)
         ]
-        members = np.ravel_multi_index(np.meshgrid(*ranges, indexing="ij"), sizes).ravel()  # type: ignore[arg-type]
+        members = np.ravel_multi_index(tuple(np.meshgrid(*ranges, indexing="ij")), sizes).ravel()
         window = b.Gather(plane, b.constant(members.tolist(), INT64), axis=first)
         maxima.append(b.ReduceMax(window, [first], keepdims=1))
         best = b.ArgMax(window, axis=first, keepdims=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -143,7 +142,9 @@ def broadcast_in_dim(b: Builder, a: ir.Value, shape: list[Int], broadcast_dimens
 @handler("prims::collapse_view", "prims::collapse")
 def collapse(b: Builder, a: ir.Value, start: int, end: int) -> ir.Value:
     sizes = b.sizes(a)
-    product = functools.reduce(b.mul_int, sizes[start : end + 1], 1)
+    product: Int = 1
+    for size in sizes[start : end + 1]:
+        product = b.mul_int(product, size)
     return b.reshape(a, [*sizes[:start], product, *sizes[end + 1 :]])
 
 

@@ -65,6 +65,7 @@ def _run(
     b: Builder,
     cell: _Cell,
     sequence: ir.Value,
+    lengths: ir.Value | None,
     states: list[ir.Value],
     params: list[ir.Value],
     has_biases: bool,
@@ -72,7 +73,6 @@ def _run(
     dropout: float,
     train: bool,
     bidirectional: bool,
-    lengths: ir.Value | None = None,
 ) -> tuple[ir.Value, ...]:
     """All layers over a time-major sequence; gives the outputs and the last states."""
     if train and dropout:
@@ -117,7 +117,7 @@ def _run(
 
 def _layer(b: Builder, cell: _Cell, value: ir.Value, batch_first: bool, *arguments: Any) -> tuple[ir.Value, ...]:
     sequence = b.transpose(value, 0, 1) if batch_first else value
-    result, *finals = _run(b, cell, sequence, *arguments)
+    result, *finals = _run(b, cell, sequence, None, *arguments)
     return b.transpose(result, 0, 1) if batch_first else result, *finals
 
 
@@ -179,7 +179,7 @@ for _name, _cell in {"gru": GRU, "rnn_tanh": RNN_TANH, "rnn_relu": RNN_RELU}.ite
 def _packed_layer(b: Builder, cell: _Cell, data: Any, *arguments: Any) -> tuple[Any, ...]:
     if not isinstance(data, Packed):
         raise UnsupportedError("A packed sequence is used that pack_padded_sequence did not make.")
-    result, *finals = _run(b, cell, data.padded, *arguments, lengths=b.cast(data.lengths, INT32))
+    result, *finals = _run(b, cell, data.padded, b.cast(data.lengths, INT32), *arguments)
     return Packed(result, data.lengths), *finals
 
 

@@ -90,7 +90,7 @@ _register("upsample_bicubic2d", "cubic")
 # Nearest: by positions, which torch computes in single precision
 
 
-def _grown(b: Builder, size: Int, scale: float) -> Int:
+def _grown(b: Builder, size: Int, scale: Any) -> Int:
     """floor(size * scale), in double precision as torch computes it."""
     if isinstance(size, int):
         return math.floor(size * scale)

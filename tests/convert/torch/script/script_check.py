@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import onnxruntime
+import pytest
 import torch
 
 from transload.convert.passes import run_passes
 from transload.convert.torch.script import translate
 from transload.runtime.comparison import DEFAULT_TOLERANCES
+from transload.serialize.errors import UnsupportedError
 
 
 class _Module(torch.nn.Module):
@@ -102,6 +104,13 @@ def check(
         for index, (ours, theirs) in enumerate(zip(got, want, strict=True)):
             assert_same(ours, theirs.numpy(), f"output {index}", rtol, atol)
     return model
+
+
+def refusal(program: Any, *args: Any, dynamic: Mapping[str, Mapping[int, str]] | None = None) -> UnsupportedError:
+    """The error with which a program is refused."""
+    with pytest.raises(UnsupportedError) as caught:
+        check(program, *args, dynamic=dynamic)
+    return caught.value
 
 
 def tensors(value: Any) -> list[torch.Tensor]:

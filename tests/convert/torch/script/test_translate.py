@@ -1,4 +1,4 @@
-"""Translations as a whole: what becomes of weights, sizes, checks of the program, several outputs; and what is refused."""
+"""Translations as a whole: weights, sizes, checks of the program, several outputs; and what is refused."""
 
 from __future__ import annotations
 
