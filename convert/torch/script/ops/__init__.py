@@ -20,6 +20,7 @@ from transload.convert.torch.script.ops import (  # noqa: F401
     orthogonal,
     pooling,
     prims,
+    quantized,
     random,
     recurrent,
     reduction,

@@ -16,6 +16,9 @@ from transload.serialize.errors import UnsupportedError
 
 INT64, FLOAT, DOUBLE = ir.DataType.INT64, ir.DataType.FLOAT, ir.DataType.DOUBLE
 
+POOLED = frozenset({FLOAT, DOUBLE, ir.DataType.FLOAT16, ir.DataType.INT8, ir.DataType.UINT8})
+"""What ONNX Runtime's MaxPool takes."""
+
 
 def per_axis(value: list[int] | int, axes: int) -> list[int]:
     """One number for each spatial axis."""
@@ -82,7 +85,7 @@ def max_pool(
     strides = per_axis(stride, axes) if stride else kernel
     whole, added = _batched(b, value, axes)
     assert value.dtype is not None
-    if value.dtype not in (FLOAT, DOUBLE, ir.DataType.FLOAT16):
+    if value.dtype not in POOLED:
         whole = b.cast(whole, DOUBLE)
     reach = [dilate * (size - 1) + 1 for dilate, size in zip(dilations, kernel, strict=True)]
     ends = _ends(b, whole, reach, strides, pads, ceil_mode)

@@ -1,0 +1,240 @@
+"""Quantized tensors and layers, as QuantizeLinear and DequantizeLinear around the operators over floats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import onnx_ir as ir
+import torch
+
+from transload.convert.torch.script.builder import Builder
+from transload.convert.torch.script.dtypes import dtype_of
+from transload.convert.torch.script.literals import tensor_content
+from transload.convert.torch.script.ops.convolution import convolve
+from transload.convert.torch.script.ops.linear import linear
+from transload.convert.torch.script.registry import OPERATORS, raw_handler
+from transload.convert.torch.script.schemas import Schema
+from transload.convert.torch.script.values import Number, Quantized, Storage, Tensor
+from transload.serialize.errors import UnsupportedError
+
+FLOAT = ir.DataType.FLOAT
+
+STORED = {12: ir.DataType.INT8, 13: ir.DataType.UINT8, 14: ir.DataType.INT32}
+"""What torch's quantized dtypes are stored in, by TorchScript's numbers for them."""
+
+ON_INTEGERS = frozenset({"aten::max_pool2d", "aten::max_pool1d"})
+"""Operators besides views that give the same on the integers as on what they mean."""
+
+THROUGH_FLOATS = frozenset({"aten::adaptive_avg_pool2d", "aten::avg_pool2d", "aten::mean.dim", "aten::hardtanh"})
+"""Operators whose result has the scale of their argument."""
+
+
+def quantize(b: Builder, value: ir.Value, scale: Any, zero_point: Any, stored: ir.DataType) -> Quantized:
+    """A tensor of floats in integers with one scale."""
+    scale_value, zero = b.scalar(scale, FLOAT), b.scalar(zero_point, stored)
+    return Quantized(b.QuantizeLinear(value, scale_value, zero), scale_value, zero)
+
+
+def dequantize(b: Builder, content: Quantized) -> ir.Value:
+    """What the integers mean."""
+    axis = {} if content.axis is None else {"axis": content.axis}
+    return b.DequantizeLinear(content.value, content.scale, content.zero_point, **axis)
+
+
+def compute_quantized(interpreter: Any, schema: Schema, arguments: dict[str, Any]) -> Any:
+    """An operator of floats over a quantized tensor.
+
+    Raises:
+        UnsupportedError: it is none that keeps the scale.
+    """
+    from transload.convert.torch.script.ops import BY_PARTS
+
+    b = interpreter.b
+    name, content = next((key, value) for key, value in arguments.items() if isinstance(value, Quantized))
+    if content.axis is not None:
+        raise UnsupportedError("A tensor with a scale for each channel is used by more than its own layer.")
+    if schema.name == "aten::relu":
+        return Quantized(b.Max(content.value, content.zero_point), content.scale, content.zero_point)
+    if schema.name in BY_PARTS or schema.name in ON_INTEGERS:
+        result = interpreter.compute(schema, {**arguments, name: content.value})
+        return Quantized(result, content.scale, content.zero_point)
+    if schema.name in THROUGH_FLOATS:
+        result = interpreter.compute(schema, {**arguments, name: dequantize(b, content)})
+        return Quantized(b.QuantizeLinear(result, content.scale, content.zero_point), content.scale, content.zero_point)
+    raise UnsupportedError("no translation for quantized tensors")
+
+
+def _content(interpreter: Any, tensor: Tensor) -> Quantized:
+    content = interpreter.read(tensor)
+    if not isinstance(content, Quantized):
+        raise UnsupportedError("A quantized operator is applied to a tensor that is not quantized.")
+    return content
+
+
+def _given(interpreter: Any, value: Any) -> Any:
+    return interpreter.value(value) if isinstance(value, Tensor) else value
+
+
+@raw_handler("aten::quantize_per_tensor", "aten::quantize_per_tensor.tensor_qparams")
+def _quantize_per_tensor(interpreter: Any, self: Tensor, scale: Any, zero_point: Any, dtype: int) -> Tensor:
+    b = interpreter.b
+    scale, zero_point = _given(interpreter, scale), _given(interpreter, zero_point)
+    return Tensor(Storage(quantize(b, interpreter.value(self), scale, zero_point, STORED[dtype])))
+
+
+@raw_handler("aten::quantize_per_channel")
+def _quantize_per_channel(
+    interpreter: Any, self: Tensor, scales: Tensor, zero_points: Tensor, axis: int, dtype: int
+) -> Tensor:
+    b = interpreter.b
+    scale = b.cast(interpreter.value(scales), FLOAT)
+    zero = b.cast(interpreter.value(zero_points), STORED[dtype])
+    value = b.QuantizeLinear(interpreter.value(self), scale, zero, axis=axis)
+    return Tensor(Storage(Quantized(value, scale, zero, axis)))
+
+
+@raw_handler("aten::dequantize.self")
+def _dequantize(interpreter: Any, self: Tensor) -> Tensor:
+    content = interpreter.read(self)
+    return Tensor(Storage(dequantize(interpreter.b, content))) if isinstance(content, Quantized) else self
+
+
+@raw_handler("aten::int_repr")
+def _int_repr(interpreter: Any, self: Tensor) -> Tensor:
+    return Tensor(Storage(_content(interpreter, self).value))
+
+
+@raw_handler("aten::q_scale")
+def _q_scale(interpreter: Any, self: Tensor) -> Any:
+    return interpreter.b.number(_content(interpreter, self).scale, float)
+
+
+@raw_handler("aten::q_zero_point")
+def _q_zero_point(interpreter: Any, self: Tensor) -> Any:
+    return interpreter.b.number(_content(interpreter, self).zero_point, int)
+
+
+def _unpacked(interpreter: Any, packed: Any, x: Quantized | None = None) -> tuple[ir.Value, ir.Value | None]:
+    """Weight and bias of a packed layer, as floats; the weight is stored in integers.
+
+    The bias too, where the scale of the layer's input is known: in steps of input scale times weight scale, as the
+    integer kernels of torch and of ONNX Runtime add it.
+    """
+    weight, bias = packed.unpack()
+    b = interpreter.b
+    content = tensor_content(b, weight, "quantized.weight")
+    floats = dequantize(b, content)
+    if bias is None:
+        return floats, None
+    bias = bias.detach().float()
+    step = None if x is None else b.known(x.scale)
+    scale = b.known(content.scale)
+    if step is None or scale is None:
+        return floats, b.weight(bias, "quantized.bias")
+    steps = (step * scale).expand(bias.shape).contiguous()
+    levels = b.constant(torch.round(bias / steps).to(torch.int32))
+    return floats, b.DequantizeLinear(levels, b.constant(steps), None, axis=0)
+
+
+def _requantized(
+    interpreter: Any, value: ir.Value, scale: float, zero_point: int, relu: bool, like: Quantized
+) -> Tensor:
+    b = interpreter.b
+    value = b.Relu(value) if relu else value
+    return Tensor(Storage(quantize(b, value, scale, zero_point, dtype_of(like.value))))
+
+
+def _register_linear(name: str, relu: bool) -> None:
+    @raw_handler(f"quantized::{name}")
+    def run(interpreter: Any, X: Tensor, W_prepack: Any, Y_scale_i: float, Y_zero_point_i: int) -> Tensor:
+        b = interpreter.b
+        content = _content(interpreter, X)
+        weight, bias = _unpacked(interpreter, W_prepack, content)
+        result = linear(b, dequantize(b, content), weight, bias)
+        return _requantized(interpreter, result, Y_scale_i, Y_zero_point_i, relu, content)
+
+
+def _register_conv(axes: int, relu: bool) -> None:
+    @raw_handler(f"quantized::conv{axes}d" + ("_relu" if relu else "") + ("" if axes == 1 else ".new"))
+    def run(interpreter: Any, qx: Tensor, packed_weight: Any, output_scale: float, output_zero_point: int) -> Tensor:
+        b = interpreter.b
+        content = _content(interpreter, qx)
+        weight, bias = _unpacked(interpreter, packed_weight, content)
+        settings = (packed_weight.stride(), packed_weight.padding(), packed_weight.dilation(), packed_weight.groups())
+        if axes == 1:
+            # One-dimensional layers are packed with two axes.
+            weight = b.squeeze(weight, 2)
+            settings = (*(each[-1:] for each in settings[:3]), settings[3])
+        result = convolve(b, dequantize(b, content), weight, bias, *settings)
+        return _requantized(interpreter, result, output_scale, output_zero_point, relu, content)
+
+
+for _relu in (False, True):
+    _register_linear("linear_relu" if _relu else "linear", _relu)
+    for _axes in (1, 2, 3):
+        _register_conv(_axes, _relu)
+
+
+def _register_pair(name: str, combine: Callable[[Builder, ir.Value, ir.Value], ir.Value], relu: bool) -> None:
+    @raw_handler(f"quantized::{name}")
+    def run(interpreter: Any, qa: Tensor, qb: Tensor, scale: float, zero_point: int) -> Tensor:
+        b = interpreter.b
+        one, two = _content(interpreter, qa), _content(interpreter, qb)
+        result = combine(b, dequantize(b, one), dequantize(b, two))
+        return _requantized(interpreter, result, scale, zero_point, relu, one)
+
+
+for _relu in (False, True):
+    _register_pair("add_relu" if _relu else "add", lambda b, one, two: b.Add(one, two), _relu)
+    _register_pair("mul_relu" if _relu else "mul", lambda b, one, two: b.Mul(one, two), _relu)
+
+
+@raw_handler("quantized::cat")
+def _cat(interpreter: Any, qx: Any, dim: int, scale: float | None, zero_point: int | None) -> Tensor:
+    b = interpreter.b
+    contents = [_content(interpreter, each) for each in qx.content]
+    joined = OPERATORS["aten::cat"].function(b, [dequantize(b, each) for each in contents], dim)
+    first = contents[0]
+    out_scale = b.number(first.scale, float) if scale is None else scale
+    out_zero = b.number(first.zero_point, int) if zero_point is None else zero_point
+    if isinstance(out_scale, Number):
+        raise UnsupportedError("The scale of a quantized tensor depends on the data.")
+    return _requantized(interpreter, joined, out_scale, out_zero, False, first)
+
+
+@raw_handler("quantized::linear_dynamic")
+def _linear_dynamic(interpreter: Any, X: Tensor, W_prepack: Any, reduce_range: bool = False) -> Tensor:
+    """A layer that quantizes its input by the input's own range.
+
+    Source: ATen/native/quantized/cpu/QuantUtils.h, ChooseQuantizationParams.
+    """
+    b = interpreter.b
+    value = interpreter.value(X)
+    levels = 127 if reduce_range and torch.backends.quantized.engine in ("fbgemm", "x86") else 255
+    low = b.Min(b.ReduceMin(value, keepdims=0), b.constant(0.0, FLOAT))
+    high = b.Max(b.ReduceMax(value, keepdims=0), b.constant(0.0, FLOAT))
+    low, high = (b.cast(each, ir.DataType.DOUBLE) for each in (low, high))
+    scale = b.cast(b.Div(b.Sub(high, low), float(levels)), FLOAT)
+    scale = b.Where(b.Equal(scale, 0), 0.1, scale)
+    zero = b.Round(b.Neg(b.Div(low, b.cast(scale, ir.DataType.DOUBLE))))
+    zero = b.cast(b.Clip(zero, 0.0, float(levels)), ir.DataType.UINT8)
+    integers = b.QuantizeLinear(value, scale, zero)
+    if levels != 255:
+        integers = b.Min(integers, b.constant(levels, ir.DataType.UINT8))
+    weight, bias = _unpacked(interpreter, W_prepack)
+    return Tensor(Storage(linear(b, b.DequantizeLinear(integers, scale, zero), weight, bias)))
+
+
+@raw_handler("aten::fake_quantize_per_tensor_affine")
+def _fake_quantize(
+    interpreter: Any, self: Tensor, scale: Any, zero_point: Any, quant_min: int, quant_max: int
+) -> Tensor:
+    b = interpreter.b
+    value = interpreter.value(self)
+    step = b.scalar(_given(interpreter, scale), FLOAT)
+    zero = b.scalar(_given(interpreter, zero_point), FLOAT)
+    inverse = b.Div(b.constant(1.0, FLOAT), step)
+    level = b.Add(b.Round(b.Mul(value, inverse)), zero)
+    level = b.Clip(level, float(quant_min), float(quant_max))
+    return Tensor(Storage(b.Mul(b.Sub(level, zero), step)))
