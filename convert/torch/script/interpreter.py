@@ -21,6 +21,7 @@ from transload.convert.torch.script.poison import POISON, Raised, is_poisoned
 from transload.convert.torch.script.registry import IGNORED, Entry
 from transload.convert.torch.script.schemas import Schema, find_schema, schema_name
 from transload.convert.torch.script.values import (
+    Cell,
     Complex,
     Content,
     Dict,
@@ -28,9 +29,9 @@ from transload.convert.torch.script.values import (
     List,
     Number,
     Packed,
+    Perhaps,
     Quantized,
     Sequence,
-    Stale,
     Storage,
     Tensor,
     Vector,
@@ -139,14 +140,17 @@ class Interpreter:
             UnsupportedError: it has no translation, or not for these arguments.
         """
         base = name.partition("::")[2].partition(".")[0]
+        if base in ("__is__", "__isnot__") and len(args) == 2:
+            same = _are_same(self.b, *args)
+            return same if base == "__is__" else apply_to_numbers(self.b, "__not__", same)
+        if any(isinstance(arg, Perhaps) for arg in args):
+            raise UnsupportedError("A value is given that is None or not, depending on the data.")
         if (method := find_method(base, args)) is not None:
             return method(self, *args)
         if (entry := RAW.get(name)) is not None:
             schema = find_schema(name)
             bound = schema.bind(args, kwargs)
             return entry.function(self, **{key: bound[key] for key in entry.parameters if key in bound})
-        if base in ("__is__", "__isnot__") and len(args) == 2:
-            return (args[0] is args[1]) is (base == "__is__")
         if base in NUMBER_OPERATORS and not any(isinstance(arg, Tensor | List | Dict) for arg in args):
             return apply_to_numbers(self.b, base, *args)
         if name in REFUSED:
@@ -307,17 +311,14 @@ class Interpreter:
                 return [self.contents(item) for item in value]
             case Future():
                 return self.contents(value.value)
+            case Perhaps():
+                raise UnsupportedError("A value is given that is None or not, depending on the data.")
             case _:
                 return value
 
     def read(self, tensor: Tensor) -> Content:
         """What a tensor holds now."""
-        content = tensor.storage.content
-        if isinstance(content, Stale):
-            raise UnsupportedError(
-                "A tensor is read after a change in place to what may be the same memory, depending on the data.",
-                hint="Clone the tensor before it is changed.",
-            )
+        content: Content = tensor.storage.content
         for view in tensor.content:
             content = self._through(view, content)
         return content
@@ -336,7 +337,6 @@ class Interpreter:
     def write(self, tensor: Tensor, content: Content) -> None:
         """Change what a tensor holds, and with it every tensor that shares its memory."""
         whole = tensor.storage.content
-        assert not isinstance(whole, Stale)
         bases: list[Content] = [whole]
         for view in tensor.content[:-1]:
             bases.append(self._through(view, bases[-1]))
@@ -421,6 +421,17 @@ class Interpreter:
         if content.shape is not None and before.shape is not None and content.shape.rank() < before.shape.rank():
             content = self.b.expand(content, self.b.sizes(before))
         return content
+
+
+def _are_same(b: Builder, one: Any, other: Any) -> Any:
+    """Python's `is`."""
+    if isinstance(one, Perhaps) and other is None:
+        return apply_to_numbers(b, "__not__", one.present)
+    if isinstance(other, Perhaps):
+        return _are_same(b, other, one)
+    if one is not other and all(isinstance(each, Cell) and each.maybe for each in (one, other)):
+        raise UnsupportedError("Whether two values are the same object depends on the data.")
+    return one is other
 
 
 class _UnknownError(Exception):

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import onnx_ir as ir
 
+from transload.serialize.errors import UnsupportedError
+
 
 @dataclass(frozen=True, eq=False)
 class Number:
@@ -64,33 +66,64 @@ Content = ir.Value | Complex | Quantized | Packed
 _serials = itertools.count()
 
 
-class Cell:
-    """Something whose content may change while the program runs; `cells.Journal` sees every change."""
+class Stale:
+    """The content of a cell that may or may not have been written to."""
 
-    content: Any
+
+class Cell:
+    """Something whose content may change while the program runs; `cells.Journal` sees every change.
+
+    Args:
+        content: What it holds.
+
+    `raw` is what it holds, `Stale` included. `maybe` lists cells that may be the very same, depending on the branch
+    taken; a write to one makes the others stale, since nobody knows what they hold then.
+    """
+
+    kind = "value"
 
     def __init__(self, content: Any) -> None:
-        self.content = content
+        self.raw = content
         self.serial = next(_serials)
+        self.maybe: list[Cell] = []
 
+    @property
+    def content(self) -> Any:
+        """What it holds now.
 
-class Stale:
-    """The content of memory that may or may not have been written to."""
+        Raises:
+            UnsupportedError: nobody knows.
+        """
+        if isinstance(self.raw, Stale):
+            raise UnsupportedError(
+                f"A {self.kind} is read after a change in place to what may be the same {self.memory}, depending on "
+                "the data.",
+                hint=f"Clone the {self.kind} before it is changed.",
+            )
+        return self.raw
+
+    @property
+    def memory(self) -> str:
+        """What two of its kind share, in words."""
+        return self.kind
 
 
 class Storage(Cell):
     """A tensor's memory. Content: the value of the whole memory, as the tensor that first held it.
 
-    `maybe` lists storages that may be the same memory, depending on a branch taken; a write to one makes the others
-    stale, since nobody knows what they hold then. `in_sequence` says that a list of unknown length holds such a tensor.
+    `in_sequence` says that a list of unknown length holds such a tensor. `first` is what it held at the beginning.
     """
 
-    content: Content | Stale
+    kind = "tensor"
 
     def __init__(self, content: Content) -> None:
         super().__init__(content)
-        self.maybe: list[Storage] = []
+        self.first = content
         self.in_sequence = False
+
+    @property
+    def memory(self) -> str:
+        return "memory"
 
 
 class View(NamedTuple):
@@ -103,7 +136,7 @@ class View(NamedTuple):
 class Tensor(Cell):
     """A TorchScript tensor: a storage, seen through views. Content: the views, which unsqueeze_ and its like change."""
 
-    content: tuple[View, ...]
+    kind = "tensor"
 
     def __init__(self, storage: Storage, views: tuple[View, ...] = ()) -> None:
         super().__init__(views)
@@ -113,7 +146,7 @@ class Tensor(Cell):
 class List(Cell):
     """A list. Content: a Python list of values, or a Sequence or a Vector where its length depends on the data."""
 
-    content: list[Any] | Sequence | Vector
+    kind = "list"
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,13 +167,13 @@ class Vector:
 class Dict(Cell):
     """A dict with known keys. Content: a Python dict."""
 
-    content: dict[Any, Any]
+    kind = "dict"
 
 
 class Object(Cell):
     """An object of a TorchScript class made during the call. Content: its attributes."""
 
-    content: dict[str, Any]
+    kind = "object"
 
 
 class Attribute(Cell):
@@ -159,6 +192,14 @@ class EnumMember:
 class Future:
     """What torch.jit.fork gives: the value, computed at once."""
 
+    value: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Perhaps:
+    """None, or a value that is there if `present`, which is known only when the graph runs."""
+
+    present: Number
     value: Any
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import onnx_ir as ir
 import torch
 
-from transload.convert.torch.script.control_flow import run_if, run_loop
+from transload.convert.torch.script.branches import run_if
 from transload.convert.torch.script.dtypes import COMPLEX_OF, SCALAR_TYPES, TO_TORCH, default_float, dtype_of
 from transload.convert.torch.script.literals import from_python, is_instance
+from transload.convert.torch.script.loops import run_loop
 from transload.convert.torch.script.ops.containers import dict_key, reduce_list, tensor_to_list
 from transload.convert.torch.script.ops.numbers import apply_to_numbers
 from transload.convert.torch.script.poison import POISON, Raised, is_poisoned
@@ -24,6 +25,7 @@ from transload.convert.torch.script.values import (
     Number,
     Object,
     Packed,
+    Perhaps,
     Storage,
     Tensor,
     Uninitialized,
@@ -161,9 +163,17 @@ def _number_to_tensor(interpreter: Any, node: Any, number: Any) -> Tensor:
     return interpreter.wrap(interpreter.b.constant(torch.tensor(number)))
 
 
-@expression("prim::unchecked_cast", "prim::unchecked_unwrap_optional", "aten::_unwrap_optional", "prim::data")
-def _same(interpreter: Any, node: Any, value: Any) -> Any:
+@expression("prim::unchecked_cast", "prim::unchecked_unwrap_optional", "aten::_unwrap_optional")
+def _cast(interpreter: Any, node: Any, value: Any) -> Any:
+    # Where it is None, the program does not come here, or raises.
+    if isinstance(value, Perhaps) and node.output().type().kind() != "OptionalType":
+        return value.value
     return value
+
+
+@expression("prim::data")
+def _data(interpreter: Any, node: Any, tensor: Tensor) -> Tensor:
+    return Tensor(tensor.storage, tensor.content)
 
 
 @expression("prim::Uninitialized")
@@ -171,8 +181,9 @@ def _uninitialized(interpreter: Any, node: Any) -> Uninitialized:
     return Uninitialized()
 
 
-@expression("prim::RaiseException")
-def _raise(interpreter: Any, node: Any, message: Any, *rest: Any) -> None:
+@statement("prim::RaiseException")
+def _raise(interpreter: Any, node: Any, env: dict[str, Any]) -> list[Any]:
+    message = env[next(iter(node.inputs())).debugName()]
     raise Raised(message if isinstance(message, str) else "")
 
 
