@@ -1,7 +1,7 @@
-"""Run the operators in worker processes that may crash, and write the outcomes.
+"""Run the operators and modules in worker processes that may crash, and write the outcomes.
 
 python -m benchmarks.torch_operators                 # all of them, and docs/operators-torch.md
-python -m benchmarks.torch_operators linalg_ fft_    # those whose names contain one of these, printed
+python -m benchmarks.torch_operators linalg_ fft_    # those and modules whose names contain one of these, printed
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import argparse
 import sys
 from collections import Counter
 
+from benchmarks.torch_operators.case import run_module, run_operator
 from benchmarks.torch_operators.pool import run_all
+from benchmarks.torch_operators.report import write_report
 
 
 def main() -> int:
@@ -20,18 +22,23 @@ def main() -> int:
     parser.add_argument("--exact", action="store_true", help="the patterns are whole names")
     options = parser.parse_args()
     from torch.testing._internal.common_methods_invocations import op_db
+    from torch.testing._internal.common_modules import module_db
 
-    names = [op.formatted_name for op in op_db]
-    if options.patterns:
-        test = (lambda name, part: name == part) if options.exact else (lambda name, part: part in name)
-        names = [name for name in names if any(test(name, part) for part in options.patterns)]
-    outcomes = run_all(names, verbose=bool(options.patterns))
-    print(dict(Counter(outcome.kind for outcome in outcomes)))
+    outcomes = []
+    for run, names in (
+        (run_operator, [op.formatted_name for op in op_db]),
+        (run_module, [module.name for module in module_db]),
+    ):
+        chosen = [name for name in names if _is_asked_for(name, options.patterns, options.exact)]
+        outcomes.append(run_all(chosen, run, verbose=bool(options.patterns)))
+        print(dict(Counter(outcome.kind for outcome in outcomes[-1])))
     if not options.patterns:
-        from benchmarks.torch_operators.report import write_report
-
-        write_report(outcomes)
+        write_report(*outcomes)
     return 0
+
+
+def _is_asked_for(name: str, patterns: list[str], exact: bool) -> bool:
+    return not patterns or any(name == part if exact else part in name for part in patterns)
 
 
 if __name__ == "__main__":

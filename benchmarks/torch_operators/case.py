@@ -135,6 +135,52 @@ def run_operator(name: str) -> Outcome:
     return Outcome(name, "ambiguous" if name in AMBIGUOUS else "right", AMBIGUOUS.get(name, ""), count)
 
 
+def run_module(name: str) -> Outcome:
+    """The outcome of a module by its name in `module_db`: its first float32 samples, in eval mode."""
+    from torch.testing._internal.common_modules import module_db
+
+    info = next(each for each in module_db if each.name == name)
+    count = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        try:
+            given = info.module_inputs_func(
+                info, device="cpu", dtype=torch.float32, requires_grad=False, training=False
+            )
+            samples = list(itertools.islice(given, SAMPLES))
+        except Exception as error:
+            return Outcome(name, "no samples", _line(error))
+        for each in samples:
+            torch.manual_seed(0)
+            made = each.constructor_input
+            try:
+                module = info.module_cls(*made.args, **made.kwargs).eval()
+            except Exception as error:
+                return Outcome(name, "no samples", _line(error))
+            forward = each.forward_input
+            kwargs = dict(forward.kwargs)
+            first, *rest = forward.args or (kwargs.pop("input"),)
+            outcome = _run_sample(name, module, Sample(first, tuple(rest), kwargs))
+            if outcome is not None:
+                return Outcome(name, *outcome, count)
+            count += 1
+    return Outcome(name, "right" if count else "no samples", "", count)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Arguments, in the form of torch's SampleInput."""
+
+    input: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def transform(self, change: Any) -> Sample:
+        """The same with every tensor changed; the truth of a module is that of its float32 weights."""
+        raise NotImplementedError("a module's weights would have to change too")
+
+
 def _dtypes(op: Any) -> list[tuple[torch.dtype, int]]:
     supported = op.supported_dtypes("cpu")
     chosen = [(torch.float32, SAMPLES)] if torch.float32 in supported else []

@@ -5,16 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import time
+from collections.abc import Callable
 from typing import Any
 
-from benchmarks.torch_operators.case import Outcome, run_operator
+from benchmarks.torch_operators.case import Outcome
 
 LIMIT_S = 300
 WORKERS = 2
 
 
-def run_all(names: list[str], verbose: bool = False) -> list[Outcome]:
-    """The outcomes, in the order of the names."""
+def run_all(names: list[str], run: Callable[[str], Outcome], verbose: bool = False) -> list[Outcome]:
+    """The outcomes, in the order of the names; `run` gives that of one."""
     context = multiprocessing.get_context("spawn")
     waiting = list(reversed(names))
     found: dict[str, Outcome] = {}
@@ -22,7 +23,7 @@ def run_all(names: list[str], verbose: bool = False) -> list[Outcome]:
 
     def start() -> None:
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        process = context.Process(target=_serve, args=(theirs, run), daemon=True)
         process.start()
         theirs.close()
         workers[ours] = (process, None, 0.0)
@@ -72,9 +73,9 @@ def run_all(names: list[str], verbose: bool = False) -> list[Outcome]:
     return [found[name] for name in names]
 
 
-def _serve(pipe: Any) -> None:
+def _serve(pipe: Any, run: Callable[[str], Outcome]) -> None:
     import torch
 
     torch.set_num_threads(1)
     while (name := pipe.recv()) is not None:
-        pipe.send(run_operator(name))
+        pipe.send(run(name))

@@ -26,41 +26,58 @@ WORDS = {
 }
 
 
-def write_report(outcomes: list[Outcome]) -> None:
+def write_report(operators: list[Outcome], modules: list[Outcome]) -> None:
     """Replace the page by one about these outcomes."""
-    counts = Counter(outcome.kind for outcome in outcomes)
-    in_scope = sum(count for kind, count in counts.items() if kind not in OUT_OF_SCOPE)
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "onnxruntime", "transload"))
     lines = [
-        "# Operators of PyTorch",
+        "# Operators and modules of PyTorch",
         "",
         "Written by `make conformance`; do not edit. Every operator of torch's own test database (`op_db`): its first",
-        "three CPU float32 samples and the first of an integer or bool dtype, wrapped in a module, traced, saved, loaded,",
-        "translated, run in ONNX Runtime, compared with the file as [numerics.md](numerics.md) says. The samples' sizes",
-        "are fixed, as a trace fixes them. An operator is right when all its samples are.",
+        "three CPU float32 samples and the first of an integer or bool dtype, wrapped in a module, traced, saved,",
+        "loaded, translated, run in ONNX Runtime, compared with the file as [numerics.md](numerics.md) says. Every module",
+        "of its database of modules (`module_db`): the first three float32 samples in eval mode, likewise. The samples'",
+        "sizes are fixed, as a trace fixes them. An operator or module is right when all its samples are.",
         "",
         f"{datetime.datetime.now(tz=datetime.UTC).date()}, {versions}, opset 20:",
         "",
-        "| outcome | operators | |",
-        "|---|---|---|",
-    ]
-    lines += [f"| {kind} | {counts[kind]} | {text} |" for kind, text in WORDS.items() if counts[kind]]
-    lines += [
+        *_summary(operators, modules),
         "",
-        f"{counts['right']} of the {in_scope} operators with deterministic, dense outputs are right.",
+        f"{_right(operators)} operators and {_right(modules)} modules with deterministic, dense outputs are right.",
         "",
     ]
+    for title, outcomes in (("Operators", operators), ("Modules", modules)):
+        lines += _section(title, outcomes)
+    PAGE.write_text("\n".join(lines))
+
+
+def _summary(operators: list[Outcome], modules: list[Outcome]) -> list[str]:
+    counts = [Counter(outcome.kind for outcome in outcomes) for outcomes in (operators, modules)]
+    lines = ["| outcome | operators | modules | |", "|---|---|---|---|"]
+    return lines + [
+        f"| {kind} | {counts[0][kind]} | {counts[1][kind]} | {text} |"
+        for kind, text in WORDS.items()
+        if counts[0][kind] or counts[1][kind]
+    ]
+
+
+def _right(outcomes: list[Outcome]) -> str:
+    in_scope = [outcome for outcome in outcomes if outcome.kind not in OUT_OF_SCOPE]
+    return f"{sum(outcome.kind == 'right' for outcome in in_scope)} of the {len(in_scope)}"
+
+
+def _section(title: str, outcomes: list[Outcome]) -> list[str]:
+    lines = []
     for kind, text in WORDS.items():
         found = [outcome for outcome in outcomes if outcome.kind == kind]
         if not found:
             continue
-        lines += [f"## {kind[0].upper()}{kind[1:]}: {text}", ""]
+        lines += [f"## {title}: {kind}", "", f"{text[0].upper()}{text[1:]}.", ""]
         if kind == "right":
             lines += [", ".join(f"`{outcome.name}`" for outcome in found), ""]
             continue
-        lines += ["| operator | reason |", "|---|---|"]
+        lines += ["| name | reason |", "|---|---|"]
         lines += [f"| `{outcome.name}` | {_cell(outcome.detail)} |" for outcome in found] + [""]
-    PAGE.write_text("\n".join(lines))
+    return lines
 
 
 def _cell(text: str) -> str:

@@ -515,7 +515,9 @@ def threshold(b: Builder, self: ir.Value, threshold: Any, value: Any) -> ir.Valu
 @handler("aten::prelu", "aten::_prelu_kernel")
 def prelu(b: Builder, self: ir.Value, weight: ir.Value) -> ir.Value:
     rank = b.rank(self)
-    if b.rank(weight) == 1 and rank > 2 and b.dim(weight, 0) != 1:
+    if rank == 0:
+        weight = b.reshape(weight, [])
+    elif b.rank(weight) == 1 and rank > 2 and b.dim(weight, 0) != 1:
         weight = b.unsqueeze(weight, *range(1, rank - 1))
     return b.PRelu(self, weight)
 

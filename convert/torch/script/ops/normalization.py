@@ -8,6 +8,8 @@ from typing import Any
 import onnx_ir as ir
 
 from transload.convert.torch.script.builder import Builder, Int
+from transload.convert.torch.script.ops.elementwise import gelu
+from transload.convert.torch.script.ops.linear import linear
 from transload.convert.torch.script.registry import handler
 from transload.serialize.errors import UnsupportedError
 
@@ -211,3 +213,97 @@ def _repeat_heads(b: Builder, query: ir.Value, part: ir.Value) -> ir.Value:
     if not isinstance(ours, int) or not isinstance(theirs, int):
         raise UnsupportedError("The number of heads depends on the inputs.")
     return repeat_interleave(b, part, ours // theirs, -3)
+
+
+# The fused kernels that torch.nn's transformer layers call in eval mode
+
+
+@handler("aten::_native_multi_head_attention")
+def native_multi_head_attention(
+    b: Builder,
+    query: ir.Value,
+    key: ir.Value,
+    value: ir.Value,
+    embed_dim: int,
+    num_head: int,
+    qkv_weight: ir.Value,
+    qkv_bias: ir.Value,
+    proj_weight: ir.Value,
+    proj_bias: ir.Value,
+    mask: ir.Value | None = None,
+    need_weights: bool = True,
+    average_attn_weights: bool = True,
+    mask_type: int | None = None,
+) -> tuple[ir.Value, ir.Value | None]:
+    if any(each is not query for each in (key, value)):
+        raise UnsupportedError("The fused attention of different queries, keys and values.")
+    batch, steps = b.size(query, 0), b.size(query, 1)
+    joined = linear(b, query, qkv_weight, qkv_bias)
+    split = b.Split(joined, None, axis=2, num_outputs=3, _outputs=3)
+    heads = [b.transpose(b.reshape(part, [batch, steps, num_head, embed_dim // num_head]), 1, 2) for part in split]
+    assert query.dtype is not None
+    scores = b.MatMul(b.Div(heads[0], math.sqrt(embed_dim / num_head)), b.transpose(heads[1], 2, 3))
+    if (seen := _allowed(b, mask, mask_type)) is not None:
+        # Rows that are masked whole stay NaN, as in the kernel.
+        scores = b.Add(scores, _bias(b, seen, query.dtype)[0])
+    attended = b.MatMul(b.Softmax(scores, axis=-1), heads[2])
+    result = linear(b, b.reshape(b.transpose(attended, 1, 2), [batch, steps, embed_dim]), proj_weight, proj_bias)
+    if need_weights:
+        raise UnsupportedError("The fused attention is asked for its weights.")
+    return result, None
+
+
+def _allowed(b: Builder, mask: ir.Value | None, mask_type: int | None) -> ir.Value | None:
+    """Which keys each query sees: the kernel's masks say which it does not (0 by step, 1 by padding, 2 both).
+
+    A mask of floats hides whatever is not 0: so does torch's kernel (2.13), where its unfused path would add.
+    """
+    if mask is None:
+        return None
+    seen = b.Not(b.cast(mask, ir.DataType.BOOL))
+    return b.unsqueeze(seen, 1, 2) if mask_type == 1 else seen
+
+
+@handler("aten::_transformer_encoder_layer_fwd")
+def transformer_encoder_layer(
+    b: Builder,
+    src: ir.Value,
+    embed_dim: int,
+    num_heads: int,
+    qkv_weight: ir.Value,
+    qkv_bias: ir.Value,
+    proj_weight: ir.Value,
+    proj_bias: ir.Value,
+    use_gelu: bool,
+    norm_first: bool,
+    eps: float,
+    norm_weight_1: ir.Value,
+    norm_bias_1: ir.Value,
+    norm_weight_2: ir.Value,
+    norm_bias_2: ir.Value,
+    ffn_weight_1: ir.Value,
+    ffn_bias_1: ir.Value,
+    ffn_weight_2: ir.Value,
+    ffn_bias_2: ir.Value,
+    mask: ir.Value | None = None,
+    mask_type: int | None = None,
+) -> ir.Value:
+    def attend(x: ir.Value) -> ir.Value:
+        packed = (qkv_weight, qkv_bias, proj_weight, proj_bias)
+        return native_multi_head_attention(b, x, x, x, embed_dim, num_heads, *packed, mask, False, True, mask_type)[0]
+
+    def feed(x: ir.Value) -> ir.Value:
+        inner = linear(b, x, ffn_weight_1, ffn_bias_1)
+        return linear(b, gelu(b, inner) if use_gelu else b.Relu(inner), ffn_weight_2, ffn_bias_2)
+
+    def first_norm(x: ir.Value) -> ir.Value:
+        return layer_norm(b, x, [embed_dim], norm_weight_1, norm_bias_1, eps)
+
+    def second_norm(x: ir.Value) -> ir.Value:
+        return layer_norm(b, x, [embed_dim], norm_weight_2, norm_bias_2, eps)
+
+    if norm_first:
+        src = b.Add(src, attend(first_norm(src)))
+        return b.Add(src, feed(second_norm(src)))
+    src = first_norm(b.Add(src, attend(src)))
+    return second_norm(b.Add(src, feed(src)))

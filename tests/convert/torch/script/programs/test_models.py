@@ -320,3 +320,19 @@ def test_an_encoder_layer_is_normalized_and_attends() -> None:
     assert found.count("LayerNormalization") == 2
     assert found.count("Softmax") == 1
     assert found.count("Gelu") == 1
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_the_fused_kernel_of_a_scripted_encoder_layer_is_taken_apart(norm_first: bool) -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, activation="gelu", norm_first=norm_first).eval()
+    others = [(torch.randn(3, 7, 8),)]
+    check(torch.jit.script(layer), torch.randn(2, 5, 8), dynamic={"src": {0: "b", 1: "t"}}, others=others)
+
+
+def test_the_fused_kernel_hides_whatever_its_mask_of_floats_does_not_leave_at_zero() -> None:
+    layer = torch.jit.script(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval())
+    mask = torch.zeros(5, 5)
+    mask[0, 1], mask[2, 3] = -0.5, float("-inf")
+    check(layer, torch.randn(2, 5, 8), mask)
+    padding = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
+    check(layer, torch.randn(2, 5, 8), None, padding)
