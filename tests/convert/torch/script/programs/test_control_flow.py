@@ -339,7 +339,7 @@ def test_optional_state_that_is_none_first() -> None:
 def test_optional_state_of_known_trips() -> None:
     def program(x: Tensor) -> Tensor:
         state: torch.Tensor | None = None
-        for i in range(40):
+        for _i in range(40):
             if state is None:
                 state = x
             else:
@@ -415,7 +415,7 @@ def test_a_condition_known_after_the_first_trip() -> None:
 
 def test_break_in_a_loop_of_few_known_trips() -> None:
     def program(x: Tensor) -> Tensor:
-        for i in range(5):
+        for _i in range(5):
             x = x * 2
             if bool(x.max() > 10):
                 break
