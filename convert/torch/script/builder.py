@@ -14,7 +14,7 @@ import onnx_ir as ir
 import torch
 
 from transload.convert.passes.metadata import SOURCE_KEY
-from transload.convert.torch.script.dtypes import NUMBER_DTYPE, promote, to_onnx
+from transload.convert.torch.script.dtypes import NUMBER_DTYPE, NUMBER_KEY, promote, to_onnx
 from transload.convert.torch.script.values import Complex, Number, Vector
 from transload.serialize.errors import UnsupportedError
 
@@ -184,6 +184,14 @@ class Builder:
         key = (tensor.dtype, tuple(tensor.shape), _bytes(tensor))
         if key not in self._constants:
             self._constants[key] = self._initializer(f"constant_{len(self._constants)}", tensor)
+        return self._constants[key]
+
+    def number_constant(self, tensor: torch.Tensor) -> ir.Value:
+        """A constant of rank 0 that stands in the program itself: TorchScript promotes with it as with a number."""
+        key = (tensor.dtype, "number", _bytes(tensor))
+        if key not in self._constants:
+            self._constants[key] = self._initializer(f"constant_{len(self._constants)}", tensor.detach())
+            self._constants[key].metadata_props[NUMBER_KEY] = ""
         return self._constants[key]
 
     def weight(self, tensor: torch.Tensor, name: str) -> ir.Value:

@@ -60,6 +60,10 @@ NUMBER_DTYPE = {int: ir.DataType.INT64, float: ir.DataType.DOUBLE, bool: ir.Data
 """What a number that is only known when the graph runs is computed in: torch's Python numbers."""
 
 
+NUMBER_KEY = "pkg.number"
+"""The metadata of a constant that torch's promotion takes for a number."""
+
+
 def to_onnx(dtype: torch.dtype) -> ir.DataType:
     """The ONNX element type of a torch dtype.
 
@@ -115,6 +119,9 @@ def _category(operand: object) -> tuple[torch.dtype, str]:
     from transload.convert.torch.script.values import Complex, Number
 
     match operand:
+        case ir.Value() if NUMBER_KEY in operand.metadata_props:
+            dtype = TO_TORCH[dtype_of(operand)]
+            return torch.get_default_dtype() if dtype.is_floating_point else dtype, "numbers"
         case ir.Value(dtype=dtype, shape=shape):
             assert dtype is not None
             return TO_TORCH[dtype], "zeros" if shape is not None and shape.rank() == 0 else "dims"

@@ -61,6 +61,8 @@ def tensor_content(b: Any, tensor: torch.Tensor, name: str) -> Any:
         return Complex(real, b.weight(tensor.imag.clone(), f"{name}.imag"))
     if tensor.is_neg():
         tensor = tensor.resolve_neg()
+    if name == "constant" and tensor.dim() == 0:
+        return b.number_constant(tensor)
     return b.constant(tensor) if name == "constant" and tensor.numel() <= 4096 else b.weight(tensor, name)
 
 

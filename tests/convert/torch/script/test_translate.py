@@ -111,3 +111,11 @@ def test_complex_results_are_refused_with_the_way_out() -> None:
 
     with pytest.raises(UnsupportedError, match=r"(?s)complex tensor is returned.*view_as_real"):
         translate(script(program), {"x": torch.rand(3)}, dynamic_axes={}, opset=20)
+
+
+def test_a_number_that_a_trace_kept_as_a_tensor_promotes_as_a_number() -> None:
+    def program(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        return x * 0.5, x.int() * 2, (x > 1) * 3, y.half() * 2.0, x / 2, y + torch.tensor(1.5, dtype=torch.float64)
+
+    example = torch.arange(4), torch.randn(4)
+    check(trace(program, *example), *example)
