@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from transload.convert.torch.script.cells import outlive_blocks
 from transload.convert.torch.script.literals import from_python
 from transload.convert.torch.script.values import Attribute, Number, Storage, Tensor
 from transload.serialize.errors import UnsupportedError
@@ -55,6 +56,9 @@ class Attributes:
             path = self._path(owner, name)
             value = self._state[path] if path in self._state else self._read(interpreter, owner, name, path)
             self._cells[key] = Attribute(value)
+            # First met inside a branch or loop, it is older nevertheless.
+            outlive_blocks(value)
+            outlive_blocks(self._cells[key])
             self._initial[path] = value, value.storage.content if isinstance(value, Tensor) else None
         return self._cells[key]
 

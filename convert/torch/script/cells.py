@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from transload.convert.torch.script.values import Cell, Dict, List, Object, Stale, Storage, Tensor
+from transload.convert.torch.script.values import Attribute, Cell, Dict, List, Object, Stale, Storage, Tensor
 from transload.serialize.errors import UnsupportedError
 
 
@@ -99,6 +99,8 @@ def outlive_blocks(value: Any) -> None:
             value.serial = -1
             for item in items.values():
                 outlive_blocks(item)
+        case Attribute():
+            value.serial = -1
         case tuple():
             for item in value:
                 outlive_blocks(item)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import onnx_ir as ir
 import torch
 
+from transload.convert.torch.script.cells import reach
 from transload.convert.torch.script.dtypes import COMPLEX_OF, TO_TORCH, dtype_of
 from transload.convert.torch.script.schemas import Schema, find_schema, full_name
 from transload.convert.torch.script.values import Complex, List, Number, Quantized, Sequence, Tensor, Vector
@@ -237,6 +238,7 @@ def _run(interpreter: Any, program: torch.fx.GraphModule, arguments: dict[str, A
     found: list[Any] = []
     _flatten(list(arguments.values()), found)
     given = iter(found)
+    placed: list[Any] = []
     env: dict[Any, Any] = {}
 
     def look(value: Any) -> Any:
@@ -250,6 +252,7 @@ def _run(interpreter: Any, program: torch.fx.GraphModule, arguments: dict[str, A
     for node in program.graph.nodes:
         if node.op == "placeholder":
             env[node] = interpreter.wrap(next(given))
+            placed.append(env[node])
         elif node.op == "get_attr":
             constant = getattr(program, node.target)
             env[node] = interpreter.wrap(interpreter.b.constant(constant))
@@ -259,8 +262,16 @@ def _run(interpreter: Any, program: torch.fx.GraphModule, arguments: dict[str, A
             env[node] = _call(interpreter, node.target, args, kwargs)
         elif node.op == "output":
             result = torch.fx.node.map_arg(node.args[0], lambda each: env[each])
+            interpreter.shares = _share(result, placed)
             return _contents(interpreter, result)
     raise AssertionError("a traced program ends with its output")
+
+
+def _share(result: Any, placed: list[Any]) -> bool:
+    """Whether a tensor of a result may be the memory of one that was given."""
+    memory = {each.storage for each in placed if isinstance(each, Tensor)}
+    results = result if isinstance(result, list | tuple) else [result]
+    return any(isinstance(each, Tensor) and not memory.isdisjoint(reach(each.storage)) for each in results)
 
 
 def _contents(interpreter: Any, result: Any) -> Any:

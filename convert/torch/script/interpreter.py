@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import onnx_ir as ir
@@ -62,6 +62,7 @@ class Interpreter:
         self.unfolding: list[str] = []
         self.programs: dict[Any, Any] = {}
         self.node: Any = None
+        self.shares = False
         self._views: dict[tuple[int, int], tuple[Content, View, Content]] = {}
 
     # Graphs
@@ -157,13 +158,25 @@ class Interpreter:
             raise UnsupportedError(REFUSED[name])
         schema = find_schema(name)
         bound = self.bind(schema, args, kwargs)
-        if base.endswith("_") and not base.endswith("__"):
-            return self._apply_in_place(name, base, bound)
+        if base.endswith("_") and (not base.endswith("__") or base.startswith("__i")):
+            functional = base.replace("__i", "__", 1) if base.endswith("__") else base[:-1]
+            return self._apply_in_place(name.replace(base, functional, 1), base, bound)
         if name in VIEWS:
             return self._apply_view(schema, bound)
-        if "out" in bound and name.endswith("out"):
-            raise UnsupportedError("Results written to an `out` argument are not translated.")
-        return self.wrap(self.compute(schema, self.contents(bound)))
+        if schema.changes:
+            raise UnsupportedError("Results written to an `out` argument or other arguments are not translated.")
+        contents = self.contents(bound)
+        self.shares = schema.shares
+        result = self.wrap(self.compute(schema, contents))
+        if self.shares:
+            self._link(result, bound.values())
+        return result
+
+    def _link(self, result: Any, arguments: Iterable[Any]) -> None:
+        """Take down that tensors of a result may be the memory of arguments."""
+        for tensor in find_tensors(result):
+            for other in find_tensors(tuple(arguments)):
+                self.journal.link(tensor.storage, other.storage)
 
     def bind(self, schema: Schema, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Arguments by name, with defaults, dtypes as `ir.DataType`, without those that say nothing about values."""
@@ -262,6 +275,7 @@ class Interpreter:
             return None
         with torch.no_grad():
             result = schema.operator(**plain)
+        self.shares |= _share_memory(result, plain.values())
         return None if _is_large(result) else self._unfold(result)
 
     def _unfold(self, result: Any) -> Any:
@@ -376,10 +390,10 @@ class Interpreter:
     def _apply_view(self, schema: Schema, bound: dict[str, Any]) -> Any:
         tensor = bound.pop("self")
         arguments = self.contents(bound)
-        if schema.name in ("aten::reshape", "aten::contiguous") and any(
-            view.operator not in _CONTIGUOUS for view in tensor.content
-        ):
-            return self.wrap(self.compute(schema, {**arguments, "self": self.read(tensor)}))
+        if schema.name in COPYING and not self._is_contiguous(tensor):
+            copy = self.wrap(self.compute(schema, {**arguments, "self": self.read(tensor)}))
+            self.journal.link(copy.storage, tensor.storage)
+            return copy
         view = View(schema.name, arguments)
         base = self.read(tensor)
         result = self.compute(schema, {**arguments, "self": base})
@@ -393,8 +407,18 @@ class Interpreter:
         self._views[id(base), id(view)] = base, view, result
         return Tensor(tensor.storage, (*tensor.content, view))
 
-    def _apply_in_place(self, name: str, base: str, bound: dict[str, Any]) -> Any:
-        functional = name.replace(base, base[:-1], 1)
+    def _is_contiguous(self, tensor: Tensor) -> bool:
+        """Whether a tensor is surely contiguous, so that reshaping it makes a view."""
+        first = tensor.storage.first
+        if not isinstance(first, ir.Value) or any(view.operator not in _CONTIGUOUS for view in tensor.content):
+            return False
+        node = first.producer()
+        if node is None:
+            # What a loop carries has no producer either, and belongs to the loop's body.
+            return first.graph is None or first.graph is self.b.graph
+        return node.op_type in ("ConstantOfShape", "Range")
+
+    def _apply_in_place(self, functional: str, base: str, bound: dict[str, Any]) -> Any:
         tensor = bound["self"]
         if base in METADATA_ONLY:
             seen = self._apply_view(find_schema(functional), dict(bound))
@@ -438,6 +462,11 @@ class _UnknownError(Exception):
     """An argument is not known."""
 
 
+COPYING = frozenset(
+    {"aten::reshape", "aten::reshape_as", "aten::contiguous", "aten::flatten.using_ints", "aten::ravel"}
+)
+"""Operators that give a view of a contiguous tensor, and a copy of some others."""
+
 _CONTIGUOUS = frozenset(
     {
         "aten::view",
@@ -462,6 +491,24 @@ def _is_large(result: Any) -> bool:
 
 def _is_same(value: Any, default: Any) -> bool:
     return type(value) is type(default) and value == default
+
+
+def _share_memory(result: Any, arguments: Iterable[Any]) -> bool:
+    """Whether a tensor of a result has the memory of an argument."""
+    used = {each.untyped_storage().data_ptr() for each in _leaves(arguments) if isinstance(each, torch.Tensor)}
+    return any(
+        each.untyped_storage().data_ptr() in used for each in _leaves([result]) if isinstance(each, torch.Tensor)
+    )
+
+
+def find_tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors in lists and tuples of known length."""
+    match value:
+        case Tensor():
+            yield value
+        case List(content=list() as items) | (tuple() as items):
+            for item in items:
+                yield from find_tensors(item)
 
 
 def _leaves(values: Any) -> Iterator[Any]:

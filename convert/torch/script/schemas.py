@@ -21,12 +21,17 @@ class Argument:
 
 @dataclass(frozen=True)
 class Schema:
-    """An operator, `aten::add.Tensor`; `name` ends without a dot where the overload is the default one."""
+    """An operator, `aten::add.Tensor`; `name` ends without a dot where the overload is the default one.
+
+    `shares` says that its result may be the memory of an argument, `changes` that it writes to arguments.
+    """
 
     name: str
     arguments: tuple[Argument, ...]
     operator: Any
     is_random: bool
+    shares: bool = False
+    changes: bool = False
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Values by argument name, defaults included."""
@@ -54,7 +59,15 @@ def find_schema(name: str) -> Schema:
         Argument(each.name, str(each.type), each.default_value, each.has_default_value())
         for each in operator._schema.arguments
     )
-    return Schema(name, arguments, operator, torch.Tag.nondeterministic_seeded in operator.tags)
+    schema = operator._schema
+    return Schema(
+        name,
+        arguments,
+        operator,
+        torch.Tag.nondeterministic_seeded in operator.tags,
+        shares=any(each.alias_info is not None for each in schema.returns),
+        changes=schema.is_mutable,
+    )
 
 
 def full_name(operator: Any) -> str:

@@ -134,7 +134,9 @@ def get_item(interpreter: Any, content: Sequence | Vector, index: Any) -> Any:
     b = interpreter.b
     position = b.scalar(index, ir.DataType.INT64)
     if isinstance(content, Sequence):
-        return Tensor(Storage(b.SequenceAt(content.value, position)))
+        item = Tensor(Storage(b.SequenceAt(content.value, position)))
+        item.storage.in_sequence = True
+        return item
     return Number(b.Gather(content.value, position), content.kind)
 
 

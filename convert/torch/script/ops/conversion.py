@@ -325,6 +325,13 @@ def clone(
     return value
 
 
+@raw_handler("aten::dropout", "aten::feature_dropout", "aten::alpha_dropout", "aten::feature_alpha_dropout")
+def _dropout(interpreter: Any, input: Tensor, p: float, train: bool) -> Tensor:
+    # In eval mode, torch gives the tensor itself.
+    clone(interpreter.b, interpreter.value(input), p=p, train=train)
+    return input
+
+
 @complex_handler("aten::clone")
 def clone_complex(b: Builder, self: Complex) -> Complex:
     return self
