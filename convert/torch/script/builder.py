@@ -313,6 +313,11 @@ class Builder:
                 dims.append(dim)
             value.shape = ir.Shape(dims)
 
+    @property
+    def newest_symbol(self) -> int:
+        """The number of the newest symbol that `name_sizes` has made."""
+        return self._symbols
+
     def symbol(self, size: Int) -> str | None:
         """The symbol of a size taken from a shape."""
         return size.value.metadata_props.get("pkg.size") if isinstance(size, Number) else None

@@ -26,6 +26,7 @@ from transload.convert.torch.script.values import (
     Content,
     Dict,
     Future,
+    GrowingError,
     List,
     Number,
     Packed,
@@ -90,7 +91,7 @@ class Interpreter:
             name = node.kind()
         try:
             results = self._results(node, name, env)
-        except (Raised, RecursionError, MemoryError):
+        except (Raised, GrowingError, RecursionError, MemoryError):
             raise
         # A translation may stumble over anything in what was meant for torch; that is a refusal with a place.
         except Exception as error:

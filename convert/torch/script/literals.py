@@ -16,6 +16,7 @@ from transload.convert.torch.script.values import (
     Quantized,
     Storage,
     Tensor,
+    Text,
 )
 from transload.serialize.errors import UnsupportedError
 
@@ -84,7 +85,7 @@ def is_instance(value: Any, kind: Any) -> bool:
         case "NumberType":
             return isinstance(value, int | float | Number) and not isinstance(value, bool)
         case "StringType":
-            return isinstance(value, str)
+            return isinstance(value, str | Text)
         case "NoneType":
             return value is None
         case "ListType":

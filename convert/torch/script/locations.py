@@ -8,6 +8,7 @@ from typing import Any
 from transload.convert.passes.metadata import find_source_line
 
 _PLACE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)|(?P<file2>[^\s:()"]+\.py)\((?P<line2>\d+)\)')
+_MARK = re.compile(r" *~+( <--- HERE)?")
 _FRAMEWORK = re.compile(r"[/\\](?:site-packages|dist-packages)[/\\]torch[/\\]")
 
 
@@ -19,7 +20,7 @@ def describe_location(node: Any) -> str:
         return ""
     file, line = next((place for place in places if not _FRAMEWORK.search(place[0])), places[0])
     lines = text.splitlines()
-    marked = next((index for index, each in enumerate(lines) if "<--- HERE" in each), 0)
+    marked = next((index for index, each in enumerate(lines) if _MARK.fullmatch(each)), 0)
     code = lines[marked - 1].strip() if marked else ""
     return f"{file}:{line}" + (f": {code}" if code else "")
 

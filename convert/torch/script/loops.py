@@ -9,6 +9,15 @@ import onnx_ir as ir
 from transload.convert.torch.script.aliases import Sharing, mark_sequences
 from transload.convert.torch.script.branches import branch, local_copies, set_types
 from transload.convert.torch.script.builder import MAX_INT64, discard
+from transload.convert.torch.script.growth import (
+    Growth,
+    check_beginning,
+    find_growth,
+    grown_content,
+    may_grow,
+    scan_type,
+    scan_value,
+)
 from transload.convert.torch.script.plans import Plan, give, join, pass_values, plan_of, unanchored, value_types
 from transload.convert.torch.script.poison import POISON, Raised, is_poisoned
 from transload.convert.torch.script.trees import (
@@ -20,7 +29,7 @@ from transload.convert.torch.script.trees import (
     take_content,
     take_result,
 )
-from transload.convert.torch.script.values import Cell, Number, Stale
+from transload.convert.torch.script.values import Cell, Growing, GrowingError, List, Number, Stale
 from transload.serialize.errors import UnsupportedError
 
 UNROLL_TRIPS = 24
@@ -29,7 +38,7 @@ UNROLL_TRIPS = 24
 UNROLL_TRIPS_AT_MOST = 1024
 """Loops of up to so many known trips are written out where ONNX's Loop cannot hold them."""
 
-MAX_ROUNDS = 16
+MAX_ROUNDS = 32
 """A plan has settled after as many rounds as it has parts that can become more general, one after another."""
 
 REASSIGNING = frozenset({"prim::If", "prim::Loop", "prim::Param", "prim::unchecked_cast"})
@@ -149,6 +158,9 @@ class _Loop:
         self.cells: list[Cell] = []
         self.stale: list[Cell] = []
         self.sharing = Sharing(self.mark)
+        self.newest = self.b.newest_symbol
+        self.growing: dict[Cell, Growth | None] = {}
+        self.not_growing: set[Cell] = set()
         self.initial: list[Tree] = []
         self.plans: list[Plan] = []
         self.graph: Any = None
@@ -170,8 +182,15 @@ class _Loop:
         ]
         try:
             for _ in range(MAX_ROUNDS):
-                if self._try_body():
-                    return self._finish()
+                try:
+                    if self._try_body():
+                        return self._finish()
+                except GrowingError as error:
+                    if error.cell not in self.growing:
+                        raise
+                    # The list passes from trip to trip instead.
+                    del self.growing[error.cell]
+                    self.not_growing.add(error.cell)
                 discard(self.graph)
                 self.graph = None
         except BaseException:
@@ -198,9 +217,13 @@ class _Loop:
             self.interpreter.journal.begin()
             try:
                 carried = self._give(inputs)
+                before = {cell: cell.content for cell in self.growing}
+                for cell in self.growing:
+                    self.interpreter.journal.put(cell, Growing(self.interpreter.journal.depth))
                 trip = self.b.add_int(Number(index, int), self.first)
                 self.going, *outputs = _run_body(self.interpreter, self.node, self.env, trip, carried)
                 self._check_failures(failures)
+                self._find_growth(before)
                 results = [take_result(self.interpreter, value) for value in outputs]
                 changes, stale = take_changes(self.interpreter, self.mark)
                 sharing = note_sharing([*results, *changes.values()])
@@ -222,6 +245,13 @@ class _Loop:
         for cell in self.stale:
             journal.spoil(cell)
         return given[:count]
+
+    def _find_growth(self, before: dict[Cell, Any]) -> None:
+        for cell in self.growing:
+            assert isinstance(cell, List)
+            growth = find_growth(self.interpreter, cell, self.newest)
+            check_beginning(self.interpreter, cell, before[cell], growth)
+            self.growing[cell] = growth
 
     def _check_failures(self, former: Any) -> None:
         found = self.interpreter.failures
@@ -251,9 +281,12 @@ class _Loop:
         spoiled = [cell for cell in stale if cell not in self.stale]
         known = [*self.cells, *self.stale, *spoiled]
         added = [cell for cell in changes if cell not in known]
+        grown = [cell for cell in added if may_grow(cell) and cell not in self.not_growing]
+        self.growing.update(dict.fromkeys(grown))
+        added = [cell for cell in added if cell not in grown]
         spoiled += [cell for cell in added if isinstance(cell.raw, Stale)]
         added = [cell for cell in added if cell not in spoiled]
-        settled = plans == self.plans and not added and not spoiled and self.sharing.pairs == links
+        settled = plans == self.plans and not added and not grown and not spoiled and self.sharing.pairs == links
         self.plans = plans
         self.stale += spoiled
         for cell in added:
@@ -265,11 +298,13 @@ class _Loop:
 
     def _finish(self) -> list[Any]:
         b = self.b
+        growths = [growth for growth in self.growing.values() if growth is not None]
         with b.block(self.graph):
             outputs = [b.scalar(self.going, ir.DataType.BOOL)]
             for tree, plan in zip(self.results, self.plans, strict=True):
                 assert tree is not None
                 outputs += pass_values(self.interpreter, tree, plan)
+            outputs += [scan_value(b, growth) for growth in growths]
             self.graph.outputs.extend(local_copies(b, outputs))
         pairs = zip(self.initial, self.plans, strict=True)
         start = [value for tree, plan in pairs for value in pass_values(self.interpreter, tree, plan)]
@@ -277,15 +312,19 @@ class _Loop:
         if self.trips != MAX_INT64:
             limit = b.scalar(b.add_int(self.trips, -self.first), ir.DataType.INT64)
         go = b.scalar(self.condition, ir.DataType.BOOL) if isinstance(self.condition, Number) else None
-        if limit is None and go is None:
+        # ONNX's Loop needs two inputs.
+        if go is None and (limit is None or not start):
             go = b.constant(True, ir.DataType.BOOL)
         kinds = [kind for plan in self.plans for kind in value_types(plan)]
-        node = ir.Node(
-            "", "Loop", [limit, go, *start], [ir.AttrGraph("body", self.graph)], num_outputs=max(len(kinds), 0)
-        )
+        count = len(kinds)
+        kinds += [scan_type(growth) for growth in growths]
+        node = ir.Node("", "Loop", [limit, go, *start], [ir.AttrGraph("body", self.graph)], num_outputs=len(kinds))
         set_types(node.outputs, kinds)
         b.append(node)
-        return self._give(node.outputs)
+        results = self._give(node.outputs[:count])
+        for cell, growth, scan in zip(self.growing, growths, node.outputs[count:], strict=True):
+            self.interpreter.journal.put(cell, grown_content(self.interpreter, cell.content, growth, scan))
+        return results
 
 
 def _may_stay(node: Any) -> list[bool]:

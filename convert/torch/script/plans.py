@@ -31,6 +31,7 @@ from transload.convert.torch.script.values import (
     Sequence,
     Storage,
     Tensor,
+    Text,
     Uninitialized,
     Vector,
 )
@@ -133,7 +134,7 @@ Plan = (
 
 def _same(one: Any, other: Any) -> bool:
     return one is other or (
-        isinstance(one, bool | int | float | str | EnumMember | torch.device)
+        isinstance(one, bool | int | float | str | EnumMember | Text | torch.device)
         and type(one) is type(other)
         and bool(one == other or one != one != other)
     )

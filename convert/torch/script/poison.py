@@ -23,9 +23,9 @@ def is_poisoned(value: Any) -> bool:
     match value:
         case Poison():
             return True
-        case List(content=list() as items):
+        case List(raw=list() as items):
             return any(is_poisoned(item) for item in items)
-        case Dict(content=items):
+        case Dict(raw=dict() as items):
             return any(is_poisoned(item) for item in items.values())
         case tuple():
             return any(is_poisoned(item) for item in value)

@@ -15,6 +15,7 @@ from transload.convert.torch.script.values import (
     Complex,
     Content,
     Dict,
+    Growing,
     List,
     Number,
     Object,
@@ -147,7 +148,11 @@ def take_changes(interpreter: Any, mark: int) -> tuple[dict[Cell, Tree], list[Ce
     Args:
         mark: A serial from the beginning of the block.
     """
-    lasting = {cell: content for cell, content in interpreter.journal.peek().items() if cell.serial < mark}
+    lasting = {
+        cell: content
+        for cell, content in interpreter.journal.peek().items()
+        if cell.serial < mark and not isinstance(content, Growing)
+    }
     changes = {
         cell: take_content(interpreter, cell, content)
         for cell, content in lasting.items()

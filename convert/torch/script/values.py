@@ -7,6 +7,7 @@ dicts, objects and the memory of tensors are cells, whose content can change (se
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -100,6 +101,8 @@ class Cell:
                 "the data.",
                 hint=f"Clone the {self.kind} before it is changed.",
             )
+        if isinstance(self.raw, Growing):
+            raise GrowingError(self)
         return self.raw
 
     @property
@@ -149,11 +152,50 @@ class List(Cell):
     kind = "list"
 
 
-@dataclass(frozen=True, eq=False)
 class Sequence:
     """Tensors, as many as the data says: an ONNX sequence."""
 
-    value: ir.Value
+    def __init__(self, value: ir.Value) -> None:
+        self._value = value
+
+    @property
+    def value(self) -> ir.Value:
+        """The ONNX sequence."""
+        return self._value
+
+
+class Stacked(Sequence):
+    """Tensors of one shape, as many as the data says: one ONNX tensor with an axis more, the first.
+
+    Args:
+        stack: The tensor.
+        split: Makes the ONNX sequence, where it is asked for.
+    """
+
+    def __init__(self, stack: ir.Value, split: Callable[[], ir.Value]) -> None:
+        self.stack = stack
+        self._split = split
+
+    @property
+    def value(self) -> ir.Value:
+        """The ONNX sequence."""
+        return self._split()
+
+
+class Growing:
+    """The content of a list while the body of a loop, at this depth of blocks, appends to it and does not read it."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self.items: list[Any] = []
+
+
+class GrowingError(Exception):
+    """A list was read, or changed otherwise, while it was taken to be only appended to."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__()
+        self.cell = cell
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +235,11 @@ class Future:
     """What torch.jit.fork gives: the value, computed at once."""
 
     value: Any
+
+
+@dataclass(frozen=True)
+class Text:
+    """A string that depends on the data, or on how TorchScript writes numbers: good for messages alone."""
 
 
 @dataclass(frozen=True, eq=False)

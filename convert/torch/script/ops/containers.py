@@ -12,11 +12,15 @@ from transload.convert.torch.script.ops.numbers import apply_to_numbers
 from transload.convert.torch.script.values import (
     Dict,
     EnumMember,
+    Growing,
+    GrowingError,
     List,
     Number,
     Sequence,
+    Stacked,
     Storage,
     Tensor,
+    Text,
     Vector,
 )
 from transload.serialize.errors import UnsupportedError
@@ -44,6 +48,8 @@ def find_method(base: str, args: tuple[Any, ...]) -> Method | None:
     """The method that an operator means where its receiver is a list, dict or string."""
     if not args:
         return None
+    if any(isinstance(arg, Text) for arg in args):
+        return _with_text if base in ("add", "format", "percentFormat", "str") else _ask_text
     match args[0]:
         case List():
             return LIST_METHODS.get(base)
@@ -55,6 +61,8 @@ def find_method(base: str, args: tuple[Any, ...]) -> Method | None:
             return _repeat
         case tuple() if base == "len":
             return _length
+        case _ if base == "str":
+            return _to_text
         case _:
             return None
 
@@ -119,6 +127,18 @@ def as_dynamic(interpreter: Any, value: List, like: Any) -> Sequence | Vector:
     return number_list(interpreter, content, sample.kind if isinstance(sample, Number) else type(sample))
 
 
+def stacked(b: Any, stack: ir.Value) -> Stacked:
+    """The slices of a tensor along its first axis as a list."""
+
+    def split() -> ir.Value:
+        sequence: ir.Value = b.SplitToSequence(stack, axis=0, keepdims=0)
+        assert stack.shape is not None
+        sequence.shape = ir.Shape(list(stack.shape)[1:])
+        return sequence
+
+    return Stacked(stack, lambda: b.once(("split", stack), split))
+
+
 def append_item(interpreter: Any, content: Sequence | Vector, item: Any) -> Sequence | Vector:
     """A list of unknown length with one more item."""
     b = interpreter.b
@@ -134,7 +154,12 @@ def get_item(interpreter: Any, content: Sequence | Vector, index: Any) -> Any:
     b = interpreter.b
     position = b.scalar(index, ir.DataType.INT64)
     if isinstance(content, Sequence):
-        item = Tensor(Storage(b.SequenceAt(content.value, position)))
+        taken = (
+            b.Gather(content.stack, position, axis=0)
+            if isinstance(content, Stacked)
+            else b.SequenceAt(content.value, position)
+        )
+        item = Tensor(Storage(taken))
         item.storage.in_sequence = True
         return item
     return Number(b.Gather(content.value, position), content.kind)
@@ -194,6 +219,13 @@ def _joined(interpreter: Any, one: List, other: List) -> List:
 
 @method(LIST_METHODS, "append")
 def _append(interpreter: Any, self: List, item: Any) -> List:
+    if isinstance(self.raw, Growing):
+        if self.raw.depth != interpreter.journal.depth:
+            raise GrowingError(self)
+        if isinstance(item, Tensor):
+            item.storage.in_sequence = True
+        self.raw.items.append(item)
+        return self
     content = self.content
     new = [*content, item] if isinstance(content, list) else append_item(interpreter, content, item)
     interpreter.journal.write(self, new)
@@ -226,6 +258,8 @@ def _repeat(interpreter: Any, one: Any, other: Any) -> List:
 @method(STRING_METHODS, "len")
 def _length(interpreter: Any, value: Any) -> Any:
     match value:
+        case List(content=Stacked(stack=stack)):
+            return interpreter.b.size(stack, 0)
         case List(content=Sequence(value=sequence)):
             return Number(interpreter.b.SequenceLength(sequence), int)
         case List(content=Vector(value=vector)):
@@ -319,6 +353,10 @@ def _clear(interpreter: Any, self: List) -> None:
 
 @method(LIST_METHODS, "reverse")
 def _reverse(interpreter: Any, self: List) -> None:
+    if isinstance(self.content, Stacked):
+        stack, b = self.content.stack, interpreter.b
+        interpreter.journal.write(self, stacked(b, b.Slice(stack, [-1], [-(2**62)], [0], [-1])))
+        return
     interpreter.journal.write(self, items(self, "reverse")[::-1])
 
 
@@ -337,6 +375,10 @@ def _slice(interpreter: Any, self: List, start: Any, end: Any, step: Any) -> Lis
         whole = Tensor(Storage(dynamic.value))
         part = interpreter.apply("aten::slice.Tensor", whole, 0, start, end, step)
         return List(Vector(interpreter.value(part), dynamic.kind))
+    if isinstance(dynamic, Stacked):
+        whole = Tensor(Storage(dynamic.stack))
+        part = interpreter.apply("aten::slice.Tensor", whole, 0, start, end, step)
+        return List(stacked(interpreter.b, interpreter.value(part)))
     raise UnsupportedError("A part of a list of tensors is taken that depends on the data.")
 
 
@@ -382,6 +424,8 @@ def known_numbers(value: List) -> list[Any]:
 @method(LIST_METHODS, "__contains__")
 def _contains(interpreter: Any, self: List, item: Any) -> Any:
     found: Any = False
+    if any(isinstance(each, Text | Tensor) for each in items(self)):
+        raise UnsupportedError("A list of tensors, or of strings that depend on the data, is searched.")
     if isinstance(item, Number) or any(isinstance(each, Number) for each in items(self)):
         for each in items(self):
             same = apply_to_numbers(interpreter.b, "eq", each, item)
@@ -521,19 +565,24 @@ def _items(interpreter: Any, self: Dict) -> List:
 
 
 @method(STRING_METHODS, "format")
-def _format(interpreter: Any, self: str, *values: Any) -> str:
-    # Messages of errors show tensors; what they show does not matter.
-    return self.format(*(value if isinstance(value, str | int | float) else "…" for value in values))
+def _format(interpreter: Any, self: str, *values: Any) -> str | Text:
+    return self.format(*values) if all(map(_is_plain, values)) else Text()
 
 
 @method(STRING_METHODS, "percentFormat")
-def _percent_format(interpreter: Any, self: str, *values: Any) -> str:
-    return self % values if all(isinstance(value, str | int | float) for value in values) else self
+def _percent_format(interpreter: Any, self: str, *values: Any) -> str | Text:
+    return self % values if all(map(_is_plain, values)) else Text()
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether Python writes a value as TorchScript does."""
+    return isinstance(value, str | int)
 
 
 @method(STRING_METHODS, "join")
-def _join(interpreter: Any, self: str, values: List) -> str:
-    return self.join(items(values))
+def _join(interpreter: Any, self: str, values: List) -> str | Text:
+    found = items(values)
+    return Text() if any(isinstance(each, Text) for each in found) else self.join(found)
 
 
 @method(STRING_METHODS, "split")
@@ -556,6 +605,18 @@ def _unsupported_search(interpreter: Any, self: str, *rest: Any) -> int:
     raise UnsupportedError("Searching in strings is not translated.")
 
 
+def _to_text(interpreter: Any, value: Any) -> str | Text:
+    return str(value) if _is_plain(value) else Text()
+
+
+def _with_text(interpreter: Any, *values: Any) -> Text:
+    return Text()
+
+
+def _ask_text(interpreter: Any, *values: Any) -> None:
+    raise UnsupportedError("A string is asked for that depends on the data, or on how a number is written.")
+
+
 def _plain(function: Callable[..., Any]) -> Method:
     return lambda interpreter, *args: function(*args)
 
@@ -573,7 +634,6 @@ STRING_METHODS |= {
     "__getitem__": _plain(lambda text, index: text[index]),
     "__contains__": _plain(lambda text, part: part in text),
     "ord": _plain(ord),
-    "str": _plain(str),
     "Int": _plain(int),
     "Float": _plain(float),
 }

@@ -11,12 +11,14 @@ from transload.convert.torch.script.dtypes import promote
 from transload.convert.torch.script.ops.creation import arange
 from transload.convert.torch.script.ops.views import permute
 from transload.convert.torch.script.registry import handler
-from transload.convert.torch.script.values import Number, Sequence
+from transload.convert.torch.script.values import Number, Sequence, Stacked
 from transload.serialize.errors import UnsupportedError
 
 
 @handler("aten::cat", "aten::concat", "aten::concatenate")
 def cat(b: Builder, tensors: list[ir.Value] | Sequence, dim: int = 0) -> ir.Value:
+    if isinstance(tensors, Stacked):
+        return _merge(b, tensors.stack, b.axis(b.rank(tensors.stack) - 1, dim))
     if isinstance(tensors, Sequence):
         rank = b.rank(tensors.value) if tensors.value.shape is not None else None
         return b.ConcatFromSequence(tensors.value, axis=dim if rank is None else b.axis(rank, dim), new_axis=0)
@@ -27,8 +29,24 @@ def cat(b: Builder, tensors: list[ir.Value] | Sequence, dim: int = 0) -> ir.Valu
     return parts[0] if len(parts) == 1 else b.Concat(*parts, axis=b.axis(parts[0], dim))
 
 
+def _move_front(b: Builder, value: ir.Value, axis: int) -> ir.Value:
+    """The tensor with its first axis moved to a place."""
+    order = [*range(1, b.rank(value))]
+    order.insert(axis, 0)
+    return b.Transpose(value, perm=order) if axis else value
+
+
+def _merge(b: Builder, stack: ir.Value, axis: int) -> ir.Value:
+    """The slices along the first axis, side by side along another."""
+    moved = _move_front(b, stack, axis)
+    sizes = b.sizes(moved)
+    return b.reshape(moved, [*sizes[:axis], b.mul_int(sizes[axis], sizes[axis + 1]), *sizes[axis + 2 :]])
+
+
 @handler("aten::stack")
 def stack(b: Builder, tensors: list[ir.Value] | Sequence, dim: int = 0) -> ir.Value:
+    if isinstance(tensors, Stacked):
+        return _move_front(b, tensors.stack, b.axis(tensors.stack, dim))
     if isinstance(tensors, Sequence):
         if tensors.value.shape is not None:
             dim = b.axis(b.rank(tensors.value) + 1, dim)

@@ -234,5 +234,5 @@ def test_a_state_that_is_none_at_first_is_followed_through_a_known_loop() -> Non
     check(FirstSeen(), *rows(3)[0], dynamic=ROWS, others=rows(5))
 
 
-def test_a_list_in_a_loop_is_a_sequence() -> None:
-    assert "SequenceInsert" in op_types(check(appended_then_stacked, *rows(3)[0], dynamic=ROWS))
+def test_a_list_appended_to_in_a_branch_is_a_sequence() -> None:
+    assert "SequenceInsert" in op_types(check(appended_in_a_branch, *rows(3)[0], dynamic=ROWS))

@@ -175,6 +175,19 @@ def test_a_tensor_that_a_list_holds_already_is_changed_in_the_loop_that_fills_it
             items.append(a * i)
         return torch.stack(items)
 
+    check(program, POSITIVE, N(2), others=[(NEGATIVE, N(1)), (NEGATIVE, N(0))])
+
+
+def test_a_tensor_that_a_list_holds_already_is_changed_in_the_loop_that_changes_the_list() -> None:
+    def program(x: Tensor, n: Tensor) -> Tensor:
+        a = x.clone()
+        items = [a]
+        for i in range(int(n)):
+            a += 1
+            if bool(a.sum() > 2):
+                items.append(a * i)
+        return torch.stack(items)
+
     assert "list whose length depends" in str(refusal(program, POSITIVE, N(2)))
 
 
