@@ -16,7 +16,7 @@ from transload.convert.torch.script.dtypes import scalar_type, to_onnx
 from transload.convert.torch.script.locations import describe_location, short_location
 from transload.convert.torch.script.ops import BY_PARTS, COMPLEX, OPERATORS, RAW, REFUSED, VIEWS
 from transload.convert.torch.script.ops.containers import find_method
-from transload.convert.torch.script.ops.numbers import NUMBER_OPERATORS, apply_to_numbers
+from transload.convert.torch.script.ops.numbers import NUMBER_OPERATORS, apply_operator, apply_to_numbers
 from transload.convert.torch.script.poison import POISON, Raised, is_poisoned
 from transload.convert.torch.script.registry import IGNORED, Entry
 from transload.convert.torch.script.schemas import Schema, find_schema, schema_name
@@ -154,7 +154,7 @@ class Interpreter:
             bound = schema.bind(args, kwargs)
             return entry.function(self, **{key: bound[key] for key in entry.parameters if key in bound})
         if base in NUMBER_OPERATORS and not any(isinstance(arg, Tensor | List | Dict) for arg in args):
-            return apply_to_numbers(self.b, base, *args)
+            return apply_operator(self.b, find_schema(name), *args)
         if name in REFUSED:
             raise UnsupportedError(REFUSED[name])
         schema = find_schema(name)

@@ -23,7 +23,8 @@ class Argument:
 class Schema:
     """An operator, `aten::add.Tensor`; `name` ends without a dot where the overload is the default one.
 
-    `shares` says that its result may be the memory of an argument, `changes` that it writes to arguments.
+    `result` is the type of what it gives. `shares` says that its result may be the memory of an argument, `changes`
+    that it writes to arguments.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Schema:
     is_random: bool
     shares: bool = False
     changes: bool = False
+    result: str = ""
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Values by argument name, defaults included."""
@@ -67,6 +69,7 @@ def find_schema(name: str) -> Schema:
         torch.Tag.nondeterministic_seeded in operator.tags,
         shares=any(each.alias_info is not None for each in schema.returns),
         changes=schema.is_mutable,
+        result=str(schema.returns[0].type) if schema.returns else "",
     )
 
 

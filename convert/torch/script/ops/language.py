@@ -242,7 +242,9 @@ def _extreme(interpreter: Any, node: Any, *inputs: Any) -> Any:
         if any(isinstance(item, Number) for each in lists for item in each):
             raise UnsupportedError("Lists of numbers that depend on the data are compared.")
         return List(min(lists) if base == "min" else max(lists))
-    return apply_to_numbers(interpreter.b, base, *inputs)
+    result = apply_to_numbers(interpreter.b, base, *inputs)
+    # A number is of the type of both together, in TorchScript.
+    return float(result) if type(result) is int and any(type(value) is float for value in inputs) else result
 
 
 @expression("prim::isinstance")

@@ -11,47 +11,58 @@ import onnx_ir as ir
 
 from transload.convert.torch.script.builder import Builder
 from transload.convert.torch.script.dtypes import NUMBER_DTYPE
+from transload.convert.torch.script.registry import OPERATORS
+from transload.convert.torch.script.schemas import Schema
 from transload.convert.torch.script.values import Number
 from transload.serialize.errors import UnsupportedError
 
 ARITHMETIC = {"add": "Add", "sub": "Sub", "mul": "Mul", "pow": "Pow"}
 COMPARISONS = {"eq": "Equal", "lt": "Less", "le": "LessOrEqual", "gt": "Greater", "ge": "GreaterOrEqual"}
 FLOAT_FUNCTIONS = {
-    "sqrt": "Sqrt",
-    "exp": "Exp",
-    "log": "Log",
-    "sin": "Sin",
-    "cos": "Cos",
-    "tan": "Tan",
-    "tanh": "Tanh",
-    "sinh": "Sinh",
-    "cosh": "Cosh",
-    "asin": "Asin",
-    "acos": "Acos",
-    "atan": "Atan",
-    "erf": "Erf",
+    **{
+        name: f"aten::{name}"
+        for name in (
+            *("sqrt", "exp", "log", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asin", "acos", "atan", "asinh"),
+            *("acosh", "atanh", "log2", "log10", "log1p", "expm1", "atan2", "hypot", "lgamma"),
+        )
+    },
+    "copysign": "aten::copysign.Tensor",
+    "fmod": "aten::fmod.Tensor",
 }
+"""Computed by the graph as they are of tensors of doubles."""
+
+TESTS = ("isnan", "isinf", "isfinite")
 BITWISE = {"__and__": ("And", "BitwiseAnd"), "__or__": ("Or", "BitwiseOr"), "__xor__": ("Xor", "BitwiseXor")}
 
 
 def _floordiv(one: Any, other: Any) -> Any:
     if other == 0:
         raise UnsupportedError("A number is divided by zero.")
-    return one // other
+    # Python's own rounds a float quotient otherwise: 1.0 // 0.1 is 9.0 there, and 10.0 in TorchScript.
+    return one // other if isinstance(one, int) and isinstance(other, int) else float(math.floor(one / other))
+
+
+def _remainder(one: Any, other: Any) -> Any:
+    if isinstance(one, int) and isinstance(other, int):
+        return one % other
+    return math.fmod(other + math.fmod(one, other), other)
+
+
+def _pow(one: Any, other: Any) -> Any:
+    return one**other if isinstance(one, int) and isinstance(other, int) else math.pow(one, other)
 
 
 KNOWN: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
-    "pow": operator.pow,
+    "pow": _pow,
     "div": operator.truediv,
     "truediv": operator.truediv,
     "floordiv": _floordiv,
     "floor_divide": _floordiv,
-    "remainder": operator.mod,
-    "fmod": math.fmod,
-    "mod": operator.mod,
+    "remainder": _remainder,
+    "mod": _remainder,
     "neg": operator.neg,
     "abs": abs,
     "eq": operator.eq,
@@ -73,19 +84,16 @@ KNOWN: dict[str, Callable[..., Any]] = {
     "ceil": math.ceil,
     "round": round,
     "trunc": math.trunc,
-    "log2": math.log2,
-    "log10": math.log10,
-    "log1p": math.log1p,
-    "expm1": math.expm1,
-    "atan2": math.atan2,
-    "hypot": math.hypot,
-    "copysign": math.copysign,
     "gamma": math.gamma,
-    "lgamma": math.lgamma,
     "degrees": math.degrees,
     "radians": math.radians,
     "factorial": math.factorial,
     "gcd": math.gcd,
+    "ldexp": math.ldexp,
+    "mathremainder": math.remainder,
+    "fabs": math.fabs,
+    "erf": math.erf,
+    "erfc": math.erfc,
     "isnan": math.isnan,
     "isinf": math.isinf,
     "isfinite": math.isfinite,
@@ -106,6 +114,29 @@ KNOWN: dict[str, Callable[..., Any]] = {
 """torch's operators over Python numbers, by base name."""
 
 NUMBER_OPERATORS = frozenset(KNOWN)
+
+
+KINDS = {"int": int, "float": float, "bool": bool}
+
+
+def apply_operator(b: Builder, schema: Schema, *args: Any) -> Any:
+    """Apply an operator, with the type of number that TorchScript gives it: `**` of integers is a float there.
+
+    Raises:
+        UnsupportedError: it cannot be computed by the graph.
+    """
+    base = schema.name.partition("::")[2].partition(".")[0]
+    try:
+        result = apply_to_numbers(b, base, *args)
+    except (ValueError, OverflowError):
+        # Outside their domain, Python's functions raise, and C++'s give NaN or infinity.
+        result = schema.operator(*args)
+    kind = KINDS.get(schema.result)
+    if kind is None or result is NotImplemented:
+        return result
+    if isinstance(result, Number):
+        return result if result.kind is kind else Number(b.scalar(result.value, NUMBER_DTYPE[kind]), kind)
+    return kind(result) if type(result) in (int, float, bool) else result
 
 
 def apply_to_numbers(b: Builder, base: str, *args: Any) -> Any:
@@ -130,7 +161,7 @@ class _Computed:
         kinds = [arg.kind if isinstance(arg, Number) else type(arg) for arg in args]
         kind = float if float in kinds else int
         if base in ARITHMETIC:
-            if (base == "add" and args[1] == 0) or (base == "mul" and args[1] == 1 and kinds[0] is kind):
+            if kinds == [int, int] and ((base == "add" and args[1] == 0) or (base == "mul" and args[1] == 1)):
                 return args[0]
             if base == "pow" and kind is int and not (isinstance(args[1], int) and args[1] >= 0):
                 kind = float
@@ -178,11 +209,22 @@ class _Computed:
             return Number(self.b.scalar(args[0], ir.DataType.BOOL), bool)
         if base == "ScalarImplicit":
             return args[0]
+        if base == "log" and len(args) == 2:
+            return Number(self.b.Div(*(self.b.Log(each) for each in self.values(args, float))), float)
         if base in FLOAT_FUNCTIONS:
-            return Number(getattr(self.b, FLOAT_FUNCTIONS[base])(*self.values(args, float)), float)
-        if base in ("log2", "log10"):
-            natural = self.b.Log(*self.values(args, float))
-            return Number(self.b.Div(natural, math.log(2 if base == "log2" else 10)), float)
+            # As of tensors, since ONNX Runtime lacks some for doubles.
+            value = OPERATORS[FLOAT_FUNCTIONS[base]].function(self.b, *self.values(args, float))
+            return Number(self.b.cast(value, ir.DataType.DOUBLE), float)
+        if base in TESTS:
+            value = OPERATORS[f"aten::{base}"].function(self.b, *self.values(args, float))
+            return Number(value, bool)
+        if base in ("degrees", "radians"):
+            factor = math.degrees(1) if base == "degrees" else math.radians(1)
+            return self.apply("mul", (self.apply("Float", args), factor))
+        if base in ("fabs", "bitwise_not"):
+            name = "Abs" if base == "fabs" else "BitwiseNot"
+            kind = float if base == "fabs" else int
+            return Number(getattr(self.b, name)(*self.values(args, kind)), kind)
         raise UnsupportedError(f"The number that {base!r} is applied to depends on the data.")
 
     def values(self, args: tuple[Any, ...], kind: type) -> list[ir.Value]:
@@ -206,7 +248,8 @@ class _Computed:
     def remainder(self, kind: type, one: ir.Value, other: ir.Value) -> Number:
         if kind is int:
             return Number(self.b.Mod(one, other), int)
-        return Number(self.b.Sub(one, self.b.Mul(self.b.Floor(self.b.Div(one, other)), other)), float)
+        once = self.b.Add(other, self.b.Mod(one, other, fmod=1))
+        return Number(self.b.Mod(once, other, fmod=1), float)
 
     def rounded(self, base: str, number: Number) -> Number:
         if number.kind is not float:

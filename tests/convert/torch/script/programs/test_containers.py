@@ -294,13 +294,12 @@ def test_objects_collect_items_under_two_names() -> None:
 
 
 def test_refinement_of_unions_and_any() -> None:
-    def double(x: Union[Tensor, int, list[Tensor]]) -> Tensor:  # noqa: UP007
+    def double(x: Union[Tensor, int, list[Tensor]]) -> Tensor:
         if isinstance(x, Tensor):
             return x * 2
-        elif isinstance(x, int):
+        if isinstance(x, int):
             return torch.full((2,), x)
-        else:
-            return x[0] + x[1]
+        return x[0] + x[1]
 
     def program(x: Tensor) -> Tensor:
         return double(x) + double(3) + double([x, x])
@@ -309,8 +308,8 @@ def test_refinement_of_unions_and_any() -> None:
 
 
 def test_refinement_by_isinstance_of_optionals() -> None:
-    def program(x: Tensor, y: Optional[Tensor] = None) -> Tensor:  # noqa: UP045
-        items = torch.jit.annotate(list[Optional[Tensor]], [x, None])  # noqa: UP045
+    def program(x: Tensor, y: Optional[Tensor] = None) -> Tensor:
+        items = torch.jit.annotate(list[Optional[Tensor]], [x, None])
         total = x
         for item in items:
             if item is not None:
@@ -328,9 +327,9 @@ def test_strings_are_compared_while_translating(mode: str) -> None:
     def program(x: Tensor, mode: str) -> Tensor:
         if mode == "sum":
             return x.sum(0)
-        elif mode in ["mean", "avg"]:
+        if mode in ["mean", "avg"]:
             return x.mean(0)
-        elif mode != "other" and len(mode) == 3:
+        if mode != "other" and len(mode) == 3:
             return x.max(0)[0]
         text = f"{mode}-{len(mode)}" + "!".upper() + mode[0] + str(3) + "x".join(["a", "b"])
         return x[0] * len(text)
@@ -343,7 +342,7 @@ def test_comprehensions_zip_and_slices_of_lists() -> None:
         parts = [x * i for i in range(5)]
         odd = parts[1::2]
         total = torch.zeros_like(x)
-        for i, (a, b) in enumerate(zip(parts[:-1], parts[1:])):  # noqa: B905
+        for i, (a, b) in enumerate(zip(parts[:-1], parts[1:])):  # noqa: RUF007
             total = total + a * b * i
         for a in parts[::-1][:2]:
             total = total - a
