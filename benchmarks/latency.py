@@ -69,7 +69,7 @@ def measure(graphs: dict[str, Path], shape: tuple[int, int], calls: int, threads
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=40)
+    parser.add_argument("--calls", type=int, default=100)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)

@@ -131,10 +131,10 @@ def test_mismatch_exits_with_1_and_leaves_nothing(transload: Command, onnx_file:
         "            import numpy as np, onnx_ir as ir\n"
         "            import transload.convert.passes as passes\n"
         "            run_passes = passes.run_passes\n"
-        "            def bend(model):\n"
+        "            def bend(model, state):\n"
         "                value = model.graph.initializers['w']\n"
         "                value.const_value = ir.tensor(value.const_value.numpy() * np.float32(1.01), name='w')\n"
-        "                return run_passes(model)\n"
+        "                return run_passes(model, state)\n"
         "            passes.run_passes = bend\n"
         "sys.meta_path.insert(0, Finder())\n"
     )
