@@ -11,6 +11,7 @@ from transload.convert.torch.script.plans import (
     OptionalPlan,
     Plan,
     SequencePlan,
+    StackedPlan,
     TensorPlan,
     VectorPlan,
 )
@@ -108,7 +109,7 @@ def _tree_places(plan: Plan, tree: Tree, at: Place) -> Iterator[tuple[Place, Cel
                 yield at, cell
             for key, each in pairs:
                 yield from _tree_places(each, mapping[key], (*at, key))
-        case SequencePlan() | VectorPlan(), Fixed(cell=List() as cell) | Dynamic(cell=List() as cell):
+        case SequencePlan() | StackedPlan() | VectorPlan(), Fixed(cell=List() as cell) | Dynamic(cell=List() as cell):
             yield at, cell
 
 
@@ -128,5 +129,5 @@ def _value_places(plan: Plan, value: Any, at: Place) -> Iterator[tuple[Place, Ce
             yield at, value
             for key, each in pairs:
                 yield from _value_places(each, mapping[key], (*at, key))
-        case SequencePlan() | VectorPlan(), List():
+        case SequencePlan() | StackedPlan() | VectorPlan(), List():
             yield at, value

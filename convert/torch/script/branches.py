@@ -40,10 +40,25 @@ def run_if(interpreter: Any, node: Any, env: dict[str, Any]) -> list[Any]:
     condition = env[node.input().debugName()]
     then, otherwise = (functools.partial(interpreter.run_block, block, env) for block in node.blocks())
     if condition is POISON:
-        return [POISON] * node.outputsSize()
+        return try_in_vain(interpreter, node, then, otherwise)
     if not isinstance(condition, Number):
         return list(then() if condition else otherwise())
     return branch(interpreter, node, condition, then, otherwise)
+
+
+def try_in_vain(interpreter: Any, node: Any, *runs: Callable[[], Any]) -> list[Any]:
+    """Interpret blocks for what cannot be translated in them, where their results are of no use; gives poison."""
+    for run in runs:
+        with interpreter.b.block() as graph:
+            interpreter.journal.begin()
+            try:
+                run()
+            except Raised:
+                pass
+            finally:
+                interpreter.journal.rollback()
+                discard(graph)
+    return [POISON] * node.outputsSize()
 
 
 def branch(
@@ -123,7 +138,7 @@ def _emit_if(interpreter: Any, condition: Number, one: _Way, other: _Way, mark: 
             way.graph.outputs.extend(local_copies(b, outputs))
     values = _append_if(b, condition, one.graph, other.graph, plans)
     remaining = iter(values)
-    merged = [give(plan, remaining) for plan in plans]
+    merged = [give(b, plan, remaining) for plan in plans]
     sharing.apply(journal, plans, merged)
     for cell, value in zip(cells, merged[len(one.results) :], strict=True):
         journal.put(cell, give_content(cell, value))

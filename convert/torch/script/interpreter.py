@@ -15,7 +15,7 @@ from transload.convert.torch.script.cells import Journal
 from transload.convert.torch.script.dtypes import scalar_type, to_onnx
 from transload.convert.torch.script.locations import describe_location, short_location
 from transload.convert.torch.script.ops import BY_PARTS, COMPLEX, OPERATORS, RAW, REFUSED, VIEWS
-from transload.convert.torch.script.ops.containers import find_method
+from transload.convert.torch.script.ops.containers import find_method, split_unknown
 from transload.convert.torch.script.ops.numbers import NUMBER_OPERATORS, apply_operator, apply_to_numbers
 from transload.convert.torch.script.poison import POISON, Raised, is_poisoned
 from transload.convert.torch.script.registry import IGNORED, Entry
@@ -397,14 +397,20 @@ class Interpreter:
             return copy
         view = View(schema.name, arguments)
         base = self.read(tensor)
+        if schema.name in ("aten::unbind.int", "aten::split.Tensor") and isinstance(base, ir.Value):
+            parts = split_unknown(self.b, schema.name, base, **arguments)
+            if parts is not None:
+                # A change to the whole would have to reach the parts.
+                tensor.storage.in_sequence = True
+                return List(parts)
         result = self.compute(schema, {**arguments, "self": base})
         if isinstance(result, list | tuple):
-            parts = []
+            tensors = []
             for index, content in enumerate(result):
                 each = View(schema.name, {**arguments, "part": index})
                 self._views[id(base), id(each)] = base, each, content
-                parts.append(Tensor(tensor.storage, (*tensor.content, each)))
-            return List(parts) if isinstance(result, list) else tuple(parts)
+                tensors.append(Tensor(tensor.storage, (*tensor.content, each)))
+            return List(tensors) if isinstance(result, list) else tuple(tensors)
         self._views[id(base), id(view)] = base, view, result
         return Tensor(tensor.storage, (*tensor.content, view))
 

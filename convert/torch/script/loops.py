@@ -7,7 +7,7 @@ from typing import Any
 import onnx_ir as ir
 
 from transload.convert.torch.script.aliases import Sharing, mark_sequences
-from transload.convert.torch.script.branches import branch, local_copies, set_types
+from transload.convert.torch.script.branches import branch, local_copies, set_types, try_in_vain
 from transload.convert.torch.script.builder import MAX_INT64, discard
 from transload.convert.torch.script.growth import (
     Growth,
@@ -49,7 +49,7 @@ def run_loop(interpreter: Any, node: Any, env: dict[str, Any]) -> list[Any]:
     """prim::Loop. Written out while trips and condition are known; else an ONNX Loop."""
     trips, condition, *carried = (env[value.debugName()] for value in node.inputs())
     if any(is_poisoned(value) for value in (trips, condition)):
-        return [POISON] * node.outputsSize()
+        return try_in_vain(interpreter, node, _Loop(interpreter, node, env, trips, condition, carried).run_once)
     if condition is False or trips == 0:
         return carried
     if isinstance(trips, int) and not isinstance(condition, Number):
@@ -174,7 +174,7 @@ class _Loop:
             UnsupportedError: the body has no translation, or what it carries from trip to trip does not settle.
         """
         if any(is_poisoned(value) for value in self.carried):
-            return [POISON] * len(self.carried)
+            return try_in_vain(self.interpreter, self.node, self.run_once)
         self.initial = [take(self.interpreter, value) for value in self.carried]
         self.plans = [
             plan_of(tree, self.mark) if may_stay else unanchored(plan_of(tree, self.mark))
@@ -198,6 +198,11 @@ class _Loop:
                 discard(self.graph)
             raise
         raise UnsupportedError("What a loop carries from trip to trip does not settle.")
+
+    def run_once(self) -> list[Any]:
+        """What one trip leaves behind."""
+        trip = Number(ir.val("trip", ir.DataType.INT64, []), int)
+        return _run_body(self.interpreter, self.node, self.env, trip, self.carried)
 
     def _try_body(self) -> bool:
         """Interpret the body under the present plans and make them more general; whether they were general enough."""
@@ -237,7 +242,7 @@ class _Loop:
         """Values for one trip, made of ONNX values; cells get theirs."""
         values = iter(inputs)
         journal = self.interpreter.journal
-        given = [give(plan, values) for plan in self.plans]
+        given = [give(self.b, plan, values) for plan in self.plans]
         count = len(self.carried)
         self.sharing.apply(journal, self.plans, given)
         for cell, value in zip(self.cells, given[count:], strict=True):

@@ -15,7 +15,7 @@ import onnx_ir as ir
 import torch
 
 from transload.convert.torch.script.dtypes import NUMBER_DTYPE
-from transload.convert.torch.script.ops.containers import number_list
+from transload.convert.torch.script.ops.containers import number_list, stacked
 from transload.convert.torch.script.poison import Poison
 from transload.convert.torch.script.trees import Dynamic, Fixed, Known, Leaf, Mapping, Optional, Tree
 from transload.convert.torch.script.values import (
@@ -29,6 +29,7 @@ from transload.convert.torch.script.values import (
     Object,
     Perhaps,
     Sequence,
+    Stacked,
     Storage,
     Tensor,
     Text,
@@ -60,6 +61,14 @@ class SequencePlan:
 
     dtype: ir.DataType | None
     dims: tuple[int | str | None, ...] | None
+
+
+@dataclass(frozen=True)
+class StackedPlan:
+    """One ONNX tensor: the items of a list along its first axis. `dims` are those of an item."""
+
+    dtype: ir.DataType
+    dims: tuple[int | str | None, ...]
 
 
 @dataclass(frozen=True)
@@ -122,6 +131,7 @@ Plan = (
     TensorPlan
     | NumberPlan
     | SequencePlan
+    | StackedPlan
     | VectorPlan
     | FixedPlan
     | MappingPlan
@@ -159,6 +169,10 @@ def _inner_plan(tree: Tree, mark: int) -> Plan:
             return _tensor_plan(content)
         case Number(kind=kind):
             return NumberPlan(kind)
+        case Dynamic(content=Stacked(stack=stack)):
+            dims = _dims(stack.shape)
+            assert stack.dtype is not None and dims is not None
+            return StackedPlan(stack.dtype, dims[1:])
         case Dynamic(content=Sequence(value=value)):
             assert isinstance(value.type, ir.SequenceType)
             return SequencePlan(value.type.elem_type.dtype, _dims(value.shape))
@@ -238,9 +252,11 @@ def join(one: Plan, other: Plan) -> Plan:
             return TensorPlan(one.dtype, _join_dims(one.dims, other.dims), one.is_complex)
         case FixedPlan(), FixedPlan() if len(one.items) == len(other.items):
             return FixedPlan(tuple(map(join, one.items, other.items)), one.is_list)
-        case FixedPlan(is_list=True) | SequencePlan() | VectorPlan(), FixedPlan(
+        case StackedPlan(), StackedPlan() if one.dtype == other.dtype and len(one.dims) == len(other.dims):
+            return StackedPlan(one.dtype, _join_dims(one.dims, other.dims) or ())
+        case FixedPlan(is_list=True) | SequencePlan() | StackedPlan() | VectorPlan(), FixedPlan(
             is_list=True
-        ) | SequencePlan() | VectorPlan():
+        ) | SequencePlan() | StackedPlan() | VectorPlan():
             return _join_dynamic(_as_dynamic(one), _as_dynamic(other))
         case MappingPlan(), MappingPlan() if [key for key, _ in one.items] == [key for key, _ in other.items]:
             pairs = zip(one.items, other.items, strict=True)
@@ -259,6 +275,8 @@ def _as_variable(plan: Plan) -> Plan:
             return TensorPlan(plan.dtype, tuple(dim if isinstance(dim, int) else None for dim in dims), plan.is_complex)
         case SequencePlan(dims=tuple() as dims):
             return SequencePlan(plan.dtype, tuple(dim if isinstance(dim, int) else None for dim in dims))
+        case StackedPlan(dims=dims):
+            return StackedPlan(plan.dtype, tuple(dim if isinstance(dim, int) else None for dim in dims))
         case FixedPlan(items=items):
             return FixedPlan(tuple(map(_as_variable, items)), plan.is_list)
         case MappingPlan(items=pairs):
@@ -277,6 +295,8 @@ def _kind(plan: KnownPlan | NumberPlan) -> type | None:
 
 def _as_dynamic(plan: Any) -> Any:
     """The plan of a list as one of a list of unknown length; SequencePlan(None, None) for an empty one."""
+    if isinstance(plan, StackedPlan):
+        return SequencePlan(plan.dtype, plan.dims)
     if not isinstance(plan, FixedPlan):
         return plan
     if not plan.items:
@@ -332,9 +352,13 @@ def _describe(plan: Plan) -> str:
         case SamePlan(plan=inner) | OptionalPlan(item=inner):
             return _describe(inner)
         case _:
-            return {NumberPlan: "a number", SequencePlan: "a list", VectorPlan: "a list", UnsetPlan: "unset"}[
-                type(plan)
-            ]
+            return {
+                NumberPlan: "a number",
+                SequencePlan: "a list",
+                StackedPlan: "a list",
+                VectorPlan: "a list",
+                UnsetPlan: "unset",
+            }[type(plan)]
 
 
 # Passing
@@ -365,6 +389,8 @@ def pass_values(interpreter: Any, tree: Tree, plan: Plan) -> list[ir.Value]:
             return [v for item, each in zip(items, plans, strict=True) for v in pass_values(interpreter, item, each)]
         case MappingPlan(items=pairs), Mapping(items=mapping):
             return [value for key, each in pairs for value in pass_values(interpreter, mapping[key], each)]
+        case StackedPlan(), Dynamic(content=Stacked(stack=stack)):
+            return [stack]
         case SequencePlan(), Dynamic(content=Sequence(value=value)):
             return [value]
         case SequencePlan(dtype=dtype), Fixed(items=items):
@@ -398,6 +424,8 @@ def value_types(plan: Plan) -> list[tuple[ir.TypeProtocol, ir.Shape | None]]:
         case SequencePlan(dtype=dtype, dims=dims):
             element = ir.TensorType(dtype or ir.DataType.FLOAT)
             return [(ir.SequenceType(element), None if dims is None else ir.Shape(dims))]
+        case StackedPlan(dtype=dtype, dims=dims):
+            return [(ir.TensorType(dtype), ir.Shape([None, *dims]))]
         case VectorPlan(kind=kind):
             return [(ir.TensorType(NUMBER_DTYPE[kind]), ir.Shape([None]))]
         case OptionalPlan(item=item):
@@ -410,7 +438,7 @@ def value_types(plan: Plan) -> list[tuple[ir.TypeProtocol, ir.Shape | None]]:
             return []
 
 
-def give(plan: Plan, values: Iterator[ir.Value]) -> Any:
+def give(b: Any, plan: Plan, values: Iterator[ir.Value]) -> Any:
     """The value that a plan describes, made of the next ONNX values."""
     match plan:
         case KnownPlan(value=value):
@@ -419,7 +447,7 @@ def give(plan: Plan, values: Iterator[ir.Value]) -> Any:
             return cell
         case OptionalPlan(item=item):
             present = Number(next(values), bool)
-            return Perhaps(present, give(item, values))
+            return Perhaps(present, give(b, item, values))
         case UnsetPlan():
             return Uninitialized()
         case TensorPlan(is_complex=True):
@@ -430,13 +458,15 @@ def give(plan: Plan, values: Iterator[ir.Value]) -> Any:
             return Number(next(values), kind)
         case SequencePlan():
             return List(Sequence(next(values)))
+        case StackedPlan():
+            return List(stacked(b, next(values)))
         case VectorPlan(kind=kind):
             return List(Vector(next(values), kind))
         case FixedPlan(items=items, is_list=is_list):
-            given = [give(item, values) for item in items]
+            given = [give(b, item, values) for item in items]
             return List(given) if is_list else tuple(given)
         case MappingPlan(items=pairs, is_object=is_object):
-            made = {key: give(item, values) for key, item in pairs}
+            made = {key: give(b, item, values) for key, item in pairs}
             return Object(made) if is_object else Dict(made)
 
 

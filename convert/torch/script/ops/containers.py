@@ -139,6 +139,20 @@ def stacked(b: Any, stack: ir.Value) -> Stacked:
     return Stacked(stack, lambda: b.once(("split", stack), split))
 
 
+def split_unknown(b: Any, name: str, value: ir.Value, dim: int = 0, split_size: Any = None) -> Sequence | None:
+    """The parts that unbind or split make, where their number depends on the inputs; otherwise None."""
+    axis = b.axis(value, dim)
+    if b.rank(value) == 0 or (b.dim(value, axis) is not None and not isinstance(split_size, Number)):
+        return None
+    if name == "aten::unbind.int":
+        order = [axis, *(each for each in range(b.rank(value)) if each != axis)]
+        return stacked(b, b.Transpose(value, perm=order) if axis else value)
+    sequence = b.SplitToSequence(value, b.scalar(split_size, ir.DataType.INT64), axis=axis)
+    assert value.shape is not None
+    sequence.shape = ir.Shape([None if at == axis else size for at, size in enumerate(value.shape)])
+    return Sequence(sequence)
+
+
 def append_item(interpreter: Any, content: Sequence | Vector, item: Any) -> Sequence | Vector:
     """A list of unknown length with one more item."""
     b = interpreter.b

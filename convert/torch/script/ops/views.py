@@ -480,7 +480,17 @@ def tensor_split_indices(b: Builder, self: ir.Value, indices: list[Int], dim: in
     return [slice_(b, self, dim, start, end) for start, end in zip(starts, ends, strict=True)]
 
 
-@view_writer("aten::split.Tensor", "aten::split_with_sizes", "aten::split.sizes", "aten::chunk", "aten::split")
+@view_writer(
+    "aten::split.Tensor",
+    "aten::split_with_sizes",
+    "aten::split.sizes",
+    "aten::chunk",
+    "aten::split",
+    # These are views too; torch only does not tell autograd.
+    "aten::unsafe_split.Tensor",
+    "aten::unsafe_split_with_sizes",
+    "aten::unsafe_chunk",
+)
 def write_split(b: Builder, base: ir.Value, changed: ir.Value, **arguments: Any) -> ir.Value:
     index = arguments.pop("part")
     dim = b.axis(base, arguments.get("dim", 0))
