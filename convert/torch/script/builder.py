@@ -24,6 +24,15 @@ MAX_INT64 = 2**63 - 1
 FOLD_ELEMENTS = 4096
 """Constants of up to so many elements are computed with while translating; larger ones are weights."""
 
+_WHERE_KERNELS = {
+    ir.DataType.BOOL: ir.DataType.UINT8,
+    ir.DataType.INT16: ir.DataType.INT32,
+    ir.DataType.UINT16: ir.DataType.INT32,
+    ir.DataType.UINT64: ir.DataType.INT64,
+    ir.DataType.BFLOAT16: ir.DataType.FLOAT,
+}
+"""For element types that Where has no kernel for (ONNX Runtime 1.31.1), one that holds all their values."""
+
 Int = int | Number
 Result = TypeVar("Result", bound="ir.Value | tuple[ir.Value, ...]")
 Operand = ir.Value | Number | complex | float | int | bool
@@ -67,6 +76,15 @@ class Builder:
         return emit
 
     # Nodes
+
+    def Where(self, condition: ir.Value, one: Any, other: Any) -> Any:  # noqa: N802
+        """ONNX's Where, by way of another element type where ONNX Runtime has no kernel."""
+        dtype = next((each.dtype for each in (one, other) if isinstance(each, ir.Value)), None)
+        if dtype not in _WHERE_KERNELS:
+            return self.emit("Where", (condition, one, other), {}, None)
+        wide = _WHERE_KERNELS[dtype]
+        chosen: ir.Value = self.emit("Where", (condition, self.scalar(one, wide), self.scalar(other, wide)), {}, None)
+        return self.cast(chosen, dtype)
 
     def emit(self, op_type: str, inputs: Sequence[Any], attributes: dict[str, Any], outputs: int | None) -> Any:
         """Append a node. Gives its output, or a tuple of them where `outputs` says how many."""

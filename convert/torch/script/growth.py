@@ -97,8 +97,7 @@ def check_beginning(interpreter: Any, cell: List, content: Any, growth: Growth) 
             return
         if isinstance(content, list) and all(_kind(cell, item) is growth.kind for item in content):
             return
-    elif shape is not None and shape.is_static() and isinstance(content, list):
-        # Where the loop does not run, ONNX Runtime takes unknown sizes of what it appended as zero.
+    elif shape is not None and isinstance(content, list):
         before = [interpreter.read(item) for item in content if isinstance(item, Tensor)]
         alike = [each for each in before if isinstance(each, ir.Value) and each.shape == shape]
         if len(alike) == len(content) and all(each.dtype == growth.values[0].dtype for each in alike):
@@ -141,6 +140,9 @@ def grown_content(interpreter: Any, content: Any, growth: Growth, scan: ir.Value
     if content:
         for item in content:
             item.storage.in_sequence = True
-        parts = [b.Unsqueeze(interpreter.value(item), [0]) for item in content]
+        values = [interpreter.value(item) for item in content]
+        # Where the loop does not run, ONNX Runtime takes unknown sizes of what it appended as zero.
+        scan = b.reshape(scan, [b.size(scan, 0), *b.sizes(values[0])])
+        parts = [b.Unsqueeze(value, [0]) for value in values]
         scan = b.Concat(*parts, scan, axis=0)
     return stacked(b, scan)

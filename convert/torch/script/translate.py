@@ -17,7 +17,7 @@ from transload.convert.torch.script.dtypes import NUMBER_DTYPE, to_onnx
 from transload.convert.torch.script.interpreter import Interpreter
 from transload.convert.torch.script.literals import from_python
 from transload.convert.torch.script.poison import Raised
-from transload.convert.torch.script.values import Complex, Dict, List, Number, Storage, Tensor
+from transload.convert.torch.script.values import Complex, Dict, List, Number, Perhaps, Storage, Tensor, Vector
 from transload.convert.torch.script.weights import store_transposed
 from transload.serialize.errors import UnsupportedError, UsageError
 
@@ -206,6 +206,11 @@ def _tensors(result: Any) -> Iterator[Tensor]:
         case Dict(content=items):
             for item in items.values():
                 yield from _tensors(item)
+        case Number() | Perhaps() | List(content=Vector()):
+            raise UnsupportedError(
+                "Something else than a tensor is returned that depends on the inputs: a number, numbers, or None.",
+                hint="Return a tensor (torch.tensor).",
+            )
         case List():
             raise UnsupportedError("The number of tensors that the method returns depends on its inputs.")
 
