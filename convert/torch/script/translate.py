@@ -206,10 +206,14 @@ def _tensors(result: Any) -> Iterator[Tensor]:
         case Dict(content=items):
             for item in items.values():
                 yield from _tensors(item)
-        case Number() | Perhaps() | List(content=Vector()):
+        case Number() | List(content=Vector()):
             raise UnsupportedError(
-                "Something else than a tensor is returned that depends on the inputs: a number, numbers, or None.",
+                "A Python number, or a list of them, is returned that depends on the inputs.",
                 hint="Return a tensor (torch.tensor).",
+            )
+        case Perhaps():
+            raise UnsupportedError(
+                "What is returned is None or not, depending on the data.", hint="Return a tensor in every case."
             )
         case List():
             raise UnsupportedError("The number of tensors that the method returns depends on its inputs.")
