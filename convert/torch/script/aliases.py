@@ -32,15 +32,18 @@ class Sharing:
         self.mark = mark
         self.pairs: set[tuple[Place, Place | Cell]] = set()
 
-    def add(self, plans: list[Plan], trees: Iterable[Tree], known: dict[Cell, frozenset[Cell]]) -> None:
+    def add(
+        self, keys: list[Any], plans: list[Plan], trees: Iterable[Tree], known: dict[Cell, frozenset[Cell]]
+    ) -> None:
         """Take down what the trees that pass under plans share.
 
         Args:
+            keys: What the places in each tree begin with.
             known: For each cell in the trees, all cells that may be the same as it.
         """
         places: dict[Place, frozenset[Cell]] = {}
-        for number, (plan, tree) in enumerate(zip(plans, trees, strict=True)):
-            for place, cell in _tree_places(plan, tree, (number,)):
+        for key, plan, tree in zip(keys, plans, trees, strict=True):
+            for place, cell in _tree_places(plan, tree, (key,)):
                 places[place] = known[cell]
         holders: dict[Cell, list[Place]] = {}
         for place, cells in places.items():
@@ -53,41 +56,41 @@ class Sharing:
                     self.pairs.add((other, place))
                 holders[cell].append(place)
 
-    def apply(self, journal: Any, plans: list[Plan], values: Iterable[Any]) -> None:
+    def apply(self, journal: Any, keys: list[Any], plans: list[Plan], values: Iterable[Any]) -> None:
         """Link the cells that were made for plans."""
         cells: dict[Place, Cell] = {}
-        for number, (plan, value) in enumerate(zip(plans, values, strict=True)):
-            cells.update(_value_places(plan, value, (number,)))
+        for key, plan, value in zip(keys, plans, values, strict=True):
+            cells.update(_value_places(plan, value, (key,)))
         for place, other in self.pairs:
             if place not in cells:
                 continue
             if other is IN_SEQUENCE:
                 storage = cells[place]
                 assert isinstance(storage, Storage)
-                storage.in_sequence = True
+                journal.hold(storage)
             elif isinstance(other, Cell):
                 journal.link(cells[place], other)
             elif other in cells:
                 journal.link(cells[place], cells[other])
 
 
-def mark_sequences(plan: Plan, tree: Tree) -> None:
+def mark_sequences(journal: Any, plan: Plan, tree: Tree) -> None:
     """Take down which tensors become items of lists of unknown length."""
     match plan, tree:
         case SequencePlan(), Fixed(items=items):
             for item in items:
                 if isinstance(item, Leaf) and item.cell is not None:
-                    item.cell.storage.in_sequence = True
+                    journal.hold(item.cell.storage)
         case FixedPlan(items=plans), Fixed(items=items):
             for each, item in zip(plans, items, strict=True):
-                mark_sequences(each, item)
+                mark_sequences(journal, each, item)
         case MappingPlan(items=pairs), Mapping(items=mapping):
             for key, each in pairs:
-                mark_sequences(each, mapping[key])
+                mark_sequences(journal, each, mapping[key])
         case OptionalPlan(item=each), Optional(item=item):
-            mark_sequences(each, item)
+            mark_sequences(journal, each, item)
         case OptionalPlan(item=each), _:
-            mark_sequences(each, tree)
+            mark_sequences(journal, each, tree)
 
 
 def _tree_places(plan: Plan, tree: Tree, at: Place) -> Iterator[tuple[Place, Cell]]:

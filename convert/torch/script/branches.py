@@ -32,6 +32,7 @@ class _Way:
     results: list[Tree]
     changes: dict[Cell, Tree]
     stale: list[Cell]
+    contents: dict[Cell, Any]
     sharing: dict[Cell, frozenset[Cell]]
 
 
@@ -101,6 +102,7 @@ def _try_arm(interpreter: Any, run: Callable[[], list[Any]], mark: int) -> _Way 
         try:
             results = [take_result(interpreter, value) for value in run()]
             changes, stale = take_changes(interpreter, mark)
+            contents = interpreter.journal.peek()
             sharing = note_sharing([*results, *changes.values()])
         except Raised:
             discard(graph)
@@ -112,7 +114,7 @@ def _try_arm(interpreter: Any, run: Callable[[], list[Any]], mark: int) -> _Way 
             raise
         finally:
             interpreter.journal.rollback()
-    return _Way(graph, results, changes, stale, sharing)
+    return _Way(graph, results, changes, stale, contents, sharing)
 
 
 def _emit_if(interpreter: Any, condition: Number, one: _Way, other: _Way, mark: int) -> list[Any]:
@@ -123,28 +125,41 @@ def _emit_if(interpreter: Any, condition: Number, one: _Way, other: _Way, mark: 
     stale += [cell for cell in cells if isinstance(cell.raw, Stale)]
     cells = [cell for cell in cells if cell not in stale]
     ways = [
-        [*way.results, *(way.changes.get(cell) or take_content(interpreter, cell, cell.raw) for cell in cells)]
+        [*way.results, *(way.changes.get(cell) or _take_unchanged(interpreter, way, cell) for cell in cells)]
         for way in (one, other)
     ]
     plans = [join(plan_of(left, mark), plan_of(right, mark)) for left, right in zip(*ways, strict=True)]
     for trees in ways:
         for plan, tree in zip(plans, trees, strict=True):
-            mark_sequences(plan, tree)
+            mark_sequences(journal, plan, tree)
     sharing = Sharing(mark)
+    keys = list(range(len(plans)))
     for way, trees in zip((one, other), ways, strict=True):
-        sharing.add(plans, trees, {**note_sharing(trees), **way.sharing})
+        sharing.add(keys, plans, trees, {**note_sharing(trees), **way.sharing})
         with b.block(way.graph):
             outputs = [v for tree, plan in zip(trees, plans, strict=True) for v in pass_values(interpreter, tree, plan)]
             way.graph.outputs.extend(local_copies(b, outputs))
     values = _append_if(b, condition, one.graph, other.graph, plans)
     remaining = iter(values)
     merged = [give(b, plan, remaining) for plan in plans]
-    sharing.apply(journal, plans, merged)
+    sharing.apply(journal, keys, plans, merged)
     for cell, value in zip(cells, merged[len(one.results) :], strict=True):
         journal.put(cell, give_content(cell, value))
     for cell in stale:
         journal.spoil(cell)
     return merged[: len(one.results)]
+
+
+def _take_unchanged(interpreter: Any, way: _Way, cell: Cell) -> Tree:
+    """The tree at the end of an arm of a cell that it did not change; what is in the cell may have changed."""
+    with interpreter.b.block(way.graph):
+        interpreter.journal.begin()
+        try:
+            for each, content in way.contents.items():
+                interpreter.journal.put(each, content)
+            return take_content(interpreter, cell, cell.raw)
+        finally:
+            interpreter.journal.rollback()
 
 
 def _append_if(b: Any, condition: Number, one: ir.Graph, other: ir.Graph, plans: list[Plan]) -> tuple[ir.Value, ...]:

@@ -14,6 +14,7 @@ class Journal:
     def __init__(self) -> None:
         self._levels: list[dict[Cell, Any]] = []
         self._links: list[list[tuple[Cell, Cell]]] = []
+        self.held: list[Storage] = []
 
     @property
     def depth(self) -> int:
@@ -55,6 +56,12 @@ class Journal:
         other.maybe.append(one)
         if self._links:
             self._links[-1].append((one, other))
+
+    def hold(self, storage: Storage) -> None:
+        """Take down that a list of unknown length holds a tensor; nothing may change it any more."""
+        if not storage.in_sequence:
+            storage.in_sequence = True
+            self.held.append(storage)
 
     def begin(self) -> None:
         """Begin a block."""

@@ -139,7 +139,7 @@ def grown_content(interpreter: Any, content: Any, growth: Growth, scan: ir.Value
         return Vector(b.Concat(*before, scan, axis=0) if before else scan, growth.kind)
     if content:
         for item in content:
-            item.storage.in_sequence = True
+            interpreter.journal.hold(item.storage)
         values = [interpreter.value(item) for item in content]
         # Where the loop does not run, ONNX Runtime takes unknown sizes of what it appended as zero.
         scan = b.reshape(scan, [b.size(scan, 0), *b.sizes(values[0])])

@@ -43,6 +43,9 @@ from transload.serialize.errors import TransloadError, UnsupportedError, Unsuppo
 METADATA_ONLY = frozenset({"unsqueeze_", "squeeze_", "transpose_", "t_", "swapaxes_", "swapdims_"})
 """In-place operators that change how a tensor is seen, not what its memory holds."""
 
+SHARING = frozenset({"aten::conj_physical", "aten::meshgrid", "aten::meshgrid.indexing"})
+"""Operators that may give their arguments' memory although their schemas do not say so."""
+
 DTYPE_ARGUMENTS = frozenset({"dtype", "out_dtype", "output_dtype"})
 
 
@@ -167,7 +170,7 @@ class Interpreter:
         if schema.changes:
             raise UnsupportedError("Results written to an `out` argument or other arguments are not translated.")
         contents = self.contents(bound)
-        self.shares = schema.shares
+        self.shares = schema.shares or name in SHARING
         result = self.wrap(self.compute(schema, contents))
         if self.shares:
             self._link(result, bound.values())
@@ -401,7 +404,7 @@ class Interpreter:
             parts = split_unknown(self.b, schema.name, base, **arguments)
             if parts is not None:
                 # A change to the whole would have to reach the parts.
-                tensor.storage.in_sequence = True
+                self.journal.hold(tensor.storage)
                 return List(parts)
         result = self.compute(schema, {**arguments, "self": base})
         if isinstance(result, list | tuple):

@@ -165,7 +165,7 @@ class _Loop:
         self.plans: list[Plan] = []
         self.graph: Any = None
         self.going: Any = None
-        self.results: list[Tree | None] = []
+        self.results: list[Tree] = []
 
     def run(self) -> list[Any]:
         """What the loop gives.
@@ -207,9 +207,10 @@ class _Loop:
     def _try_body(self) -> bool:
         """Interpret the body under the present plans and make them more general; whether they were general enough."""
         for plan, tree in zip(self.plans, self.initial, strict=True):
-            mark_sequences(plan, tree)
-        self.sharing.add(self.plans, self.initial, note_sharing(self.initial))
+            mark_sequences(self.interpreter.journal, plan, tree)
+        self.sharing.add(self._keys(), self.plans, self.initial, note_sharing(self.initial))
         links = set(self.sharing.pairs)
+        held = len(self.interpreter.journal.held)
         failures = dict(self.interpreter.failures)
         kinds = [kind for plan in self.plans for kind in value_types(plan)]
         index, going = ir.val("trip", ir.DataType.INT64, []), ir.val("going", ir.DataType.BOOL, [])
@@ -236,7 +237,9 @@ class _Loop:
                 raise UnsupportedError("A loop raises an exception in its first trip.") from error
             finally:
                 self.interpreter.journal.rollback()
-        return self._generalize(results, changes, stale, sharing, links)
+        settled = self._generalize(results, changes, stale, sharing, links)
+        # What a trip puts into a list of unknown length, the trips after it must not change.
+        return settled and not any(cell.serial < self.mark for cell in self.interpreter.journal.held[held:])
 
     def _give(self, inputs: Any) -> list[Any]:
         """Values for one trip, made of ONNX values; cells get theirs."""
@@ -244,7 +247,7 @@ class _Loop:
         journal = self.interpreter.journal
         given = [give(self.b, plan, values) for plan in self.plans]
         count = len(self.carried)
-        self.sharing.apply(journal, self.plans, given)
+        self.sharing.apply(journal, self._keys(), self.plans, given)
         for cell, value in zip(self.cells, given[count:], strict=True):
             journal.put(cell, give_content(cell, value))
         for cell in self.stale:
@@ -273,26 +276,20 @@ class _Loop:
         sharing: dict[Cell, frozenset[Cell]],
         links: set[Any],
     ) -> bool:
-        self.results = [*results, *(changes.get(cell) for cell in self.cells)]
-        plans = [
-            plan if tree is None else join(plan, plan_of(tree, self.mark))
-            for plan, tree in zip(self.plans, self.results, strict=True)
-        ]
-        present = [(plan, tree) for plan, tree in zip(plans, self.results, strict=True) if tree is not None]
-        for plan, tree in present:
-            mark_sequences(plan, tree)
-        trees = [tree if tree is not None else before for tree, before in zip(self.results, self.initial, strict=True)]
-        self.sharing.add(plans, trees, {**note_sharing(trees), **sharing})
         spoiled = [cell for cell in stale if cell not in self.stale]
-        known = [*self.cells, *self.stale, *spoiled]
-        added = [cell for cell in changes if cell not in known]
+        self._drop(spoiled)
+        trees = [*results, *(changes[cell] for cell in self.cells)]
+        plans = [join(plan, plan_of(tree, self.mark)) for plan, tree in zip(self.plans, trees, strict=True)]
+        for plan, tree in zip(plans, trees, strict=True):
+            mark_sequences(self.interpreter.journal, plan, tree)
+        self.sharing.add(self._keys(), plans, trees, {**note_sharing(trees), **sharing})
+        added = [cell for cell in changes if cell not in self.cells]
         grown = [cell for cell in added if may_grow(cell) and cell not in self.not_growing]
         self.growing.update(dict.fromkeys(grown))
-        added = [cell for cell in added if cell not in grown]
         spoiled += [cell for cell in added if isinstance(cell.raw, Stale)]
-        added = [cell for cell in added if cell not in spoiled]
+        added = [cell for cell in added if cell not in grown and cell not in spoiled]
         settled = plans == self.plans and not added and not grown and not spoiled and self.sharing.pairs == links
-        self.plans = plans
+        self.plans, self.results = plans, trees
         self.stale += spoiled
         for cell in added:
             before = take_content(self.interpreter, cell, cell.raw)
@@ -301,13 +298,23 @@ class _Loop:
             self.cells.append(cell)
         return settled
 
+    def _keys(self) -> list[Any]:
+        return [*range(len(self.carried)), *self.cells]
+
+    def _drop(self, spoiled: list[Cell]) -> None:
+        """Let go of cells of which nobody knows what they hold."""
+        first = len(self.carried)
+        for cell in spoiled:
+            if cell in self.cells:
+                place = self.cells.index(cell)
+                del self.cells[place], self.initial[first + place], self.plans[first + place]
+
     def _finish(self) -> list[Any]:
         b = self.b
         growths = [growth for growth in self.growing.values() if growth is not None]
         with b.block(self.graph):
             outputs = [b.scalar(self.going, ir.DataType.BOOL)]
             for tree, plan in zip(self.results, self.plans, strict=True):
-                assert tree is not None
                 outputs += pass_values(self.interpreter, tree, plan)
             outputs += [scan_value(b, growth) for growth in growths]
             self.graph.outputs.extend(local_copies(b, outputs))

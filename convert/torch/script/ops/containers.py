@@ -109,7 +109,7 @@ def tensor_sequence(interpreter: Any, value: Any) -> Sequence:
     if isinstance(value, Sequence):
         return value
     for item in value:
-        item.storage.in_sequence = True
+        interpreter.journal.hold(item.storage)
     return Sequence(interpreter.b.SequenceConstruct(*[interpreter.value(item) for item in value]))
 
 
@@ -157,7 +157,7 @@ def append_item(interpreter: Any, content: Sequence | Vector, item: Any) -> Sequ
     """A list of unknown length with one more item."""
     b = interpreter.b
     if isinstance(content, Sequence):
-        item.storage.in_sequence = True
+        interpreter.journal.hold(item.storage)
         return Sequence(b.SequenceInsert(content.value, interpreter.value(item)))
     last = b.Reshape(b.scalar(item, NUMBER_DTYPE[content.kind]), [1])
     return Vector(b.Concat(content.value, last, axis=0), content.kind)
@@ -174,7 +174,7 @@ def get_item(interpreter: Any, content: Sequence | Vector, index: Any) -> Any:
             else b.SequenceAt(content.value, position)
         )
         item = Tensor(Storage(taken))
-        item.storage.in_sequence = True
+        interpreter.journal.hold(item.storage)
         return item
     return Number(b.Gather(content.value, position), content.kind)
 
@@ -237,7 +237,7 @@ def _append(interpreter: Any, self: List, item: Any) -> List:
         if self.raw.depth != interpreter.journal.depth:
             raise GrowingError(self)
         if isinstance(item, Tensor):
-            item.storage.in_sequence = True
+            interpreter.journal.hold(item.storage)
         self.raw.items.append(item)
         return self
     content = self.content
