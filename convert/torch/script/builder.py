@@ -92,6 +92,9 @@ class Builder:
         if op_type.startswith("Reduce") and len(inputs) > len(schema.inputs):
             # Before opset 18 the axes are an attribute, ReduceSum's excepted.
             inputs, attributes = inputs[:1], {"axes": inputs[1], **attributes}
+        if op_type == "Split" and "num_outputs" not in schema.attributes:
+            # Before opset 18 the node's own outputs say how many.
+            attributes = {name: value for name, value in attributes.items() if name != "num_outputs"}
         values = self._adapt(schema, inputs)
         attrs = [
             ir.convenience.convert_attribute(name, value) for name, value in attributes.items() if value is not None

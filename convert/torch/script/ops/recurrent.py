@@ -8,6 +8,7 @@ import onnx_ir as ir
 import torch
 
 from transload.convert.torch.script.builder import Builder, Int
+from transload.convert.torch.script.ops.projection import run_projected
 from transload.convert.torch.script.registry import handler
 from transload.convert.torch.script.values import Packed
 from transload.serialize.errors import UnsupportedError
@@ -79,8 +80,8 @@ def _run(
         raise UnsupportedError("Dropout is in training mode.", hint="Call eval() before saving the module.")
     directions = 2 if bidirectional else 1
     per_direction = len(params) // (num_layers * directions)
-    if per_direction not in (2, 4):
-        raise UnsupportedError("ONNX's LSTM has no projection (proj_size).")
+    if per_direction in (3, 5):
+        return run_projected(b, sequence, lengths, states, params, num_layers, directions)
     finals: list[list[ir.Value]] = [[] for _ in states]
     for layer in range(num_layers):
         first = layer * directions

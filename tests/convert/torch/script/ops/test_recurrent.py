@@ -11,8 +11,6 @@ from script_check import check, op_types, trace
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from transload.serialize.errors import UnsupportedError
-
 
 class Layer(nn.Module):
     def __init__(self, layer: nn.Module) -> None:
@@ -104,6 +102,28 @@ def test_cells_are_translated(cell: nn.Module) -> None:
     check(Layer(cell), torch.randn(2, 4), dynamic={"x": {0: "n"}}, others=[(torch.randn(7, 4),)])
 
 
-def test_a_projection_is_refused() -> None:
-    with pytest.raises(UnsupportedError, match="projection"):
-        check(Layer(nn.LSTM(4, 3, proj_size=2)), torch.randn(5, 2, 4))
+@pytest.mark.parametrize(("layers", "both", "bias"), [(1, False, True), (2, True, True), (2, False, False)])
+def test_a_projection_takes_other_lengths_and_batches(layers: int, both: bool, bias: bool) -> None:
+    torch.manual_seed(0)
+    layer = nn.LSTM(4, 3, num_layers=layers, bidirectional=both, bias=bias, proj_size=2, batch_first=True)
+    others = [(torch.randn(2, 7, 4),), (torch.randn(1, 1, 4),)]
+    check(Layer(layer), torch.randn(5, 3, 4), dynamic={"x": {0: "a", 1: "b"}}, others=others)
+
+
+def test_a_projection_from_an_initial_state() -> None:
+    torch.manual_seed(0)
+    hidden, cell = torch.randn(2, 2, 2), torch.randn(2, 2, 3)
+    check(LSTMFrom(nn.LSTM(4, 3, bidirectional=True, proj_size=2)), torch.randn(5, 2, 4), hidden, cell)
+
+
+@pytest.mark.parametrize("opset", [17, 23])
+def test_a_projection_at_other_opsets(opset: int) -> None:
+    check(Layer(nn.LSTM(4, 3, proj_size=2)), torch.randn(5, 2, 4), opset=opset)
+
+
+def test_a_projection_over_packed_sequences() -> None:
+    torch.manual_seed(0)
+    module = Tagger(nn.LSTM(4, 3, num_layers=2, bidirectional=True, proj_size=2))
+    others = [(torch.randn(2, 9, 4), torch.tensor([9, 1])), (torch.randn(1, 3, 4), torch.tensor([2]))]
+    dynamic = {"x": {0: "batch", 1: "time"}, "lengths": {0: "batch"}}
+    check(module, torch.randn(3, 6, 4), torch.tensor([2, 5, 4]), dynamic=dynamic, others=others)

@@ -53,7 +53,7 @@ def test_a_tensor_put_into_a_growing_list_late_by_one_trip_and_changed_by_the_ne
         kept = [x * 0]
         y = x + 1
         last = x
-        for i in range(int(n)):
+        for _ in range(int(n)):
             y += 1
             kept.append(last)
             last = y
