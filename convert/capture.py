@@ -43,6 +43,9 @@ class Capture:
         source: What the source was.
         notes: Sentences for the user about choices that the front end made.
         state: What the callable carries from call to call; its inputs and outputs follow the others in the graph.
+        integer_ranges: The lowest and highest value that makes sense for an integer input, by name, where the front end
+            knows it better than the graph shows.
+        may_be_empty: Dimensions that may have the size 0, by name.
         resources: Objects that must outlive the lazy weights in `model`, such as a scratch folder.
     """
 
@@ -55,6 +58,8 @@ class Capture:
     source: SourceRecord
     notes: tuple[str, ...] = ()
     state: tuple[State, ...] = ()
+    integer_ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    may_be_empty: frozenset[str] = frozenset()
     resources: tuple[object, ...] = field(default=(), repr=False, compare=False)
 
     def input_leaves(self) -> tuple[Tensor, ...]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from transload.convert.capture import Capture
+from transload.serialize.dimension_sums import add_terms, find_sums
 from transload.serialize.interface import Dict, List, Node, State, Tensor, Tuple
 
 
@@ -19,20 +20,23 @@ def freeze_dimensions(capture: Capture, dynamic: frozenset[str]) -> tuple[Captur
     Returns:
         The capture with its trees so changed, and a sentence for each dimension that was frozen.
     """
-    sizes = {
+    named = {
         dim: size
         for tensor in capture.input_leaves()
         for dim, size in zip(tensor.shape or (), capture.example[tensor.name].shape, strict=False)
-        if isinstance(dim, str) and dim not in dynamic
+        if isinstance(dim, str)
     }
-    if not sizes:
+    sums = find_sums(named)
+    fixed = {dim: size for dim, size in named.items() if dim not in dynamic and dim not in sums}
+    if not fixed:
         return capture, ()
+    sizes: dict[str, int | str] = {**fixed, **{dim: add_terms(terms, fixed) for dim, terms in sums.items()}}
     for value in (*capture.model.graph.inputs, *capture.model.graph.outputs):
         if value.shape is not None:
             dims = (dim if isinstance(dim, int) else dim.value for dim in value.shape)
             value.shape = ir.Shape([sizes.get(dim, dim) if isinstance(dim, str) else dim for dim in dims])
     notes = tuple(
-        f"The dimension {name!r} is fixed at {size}: no check at another size passed." for name, size in sizes.items()
+        f"The dimension {name!r} is fixed at {size}: no check at another size passed." for name, size in fixed.items()
     )
     inputs = {name: _with_sizes(node, sizes) for name, node in capture.inputs.items()}
     state = tuple(
@@ -41,7 +45,7 @@ def freeze_dimensions(capture: Capture, dynamic: frozenset[str]) -> tuple[Captur
     return replace(capture, inputs=inputs, outputs=_with_sizes(capture.outputs, sizes), state=state), notes
 
 
-def _with_sizes(node: Node, sizes: Mapping[str, int]) -> Node:
+def _with_sizes(node: Node, sizes: Mapping[str, int | str]) -> Node:
     match node:
         case Tensor():
             return _sized_tensor(node, sizes)
@@ -55,7 +59,7 @@ def _with_sizes(node: Node, sizes: Mapping[str, int]) -> Node:
             return node
 
 
-def _sized_tensor(tensor: Tensor, sizes: Mapping[str, int]) -> Tensor:
+def _sized_tensor(tensor: Tensor, sizes: Mapping[str, int | str]) -> Tensor:
     if tensor.shape is None:
         return tensor
     shape = tuple(sizes.get(dim, dim) if isinstance(dim, str) else dim for dim in tensor.shape)

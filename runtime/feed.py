@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from transload.runtime.structure import describe
+from transload.serialize.dimension_sums import add_terms, find_sums
 from transload.serialize.dtypes import dtype_from_numpy, numpy_dtype
 from transload.serialize.errors import UsageError
 from transload.serialize.interface import Tensor
@@ -31,7 +32,17 @@ def check_feed(
     if missing := sorted(set(tensors) - set(feed) - optional):
         raise UsageError(f"The input {missing[0]!r} is missing.", hint=f"Inputs: {_list(tensors)}.")
     sizes: dict[str, tuple[int, str]] = {}
-    return {name: _check_array(feed[name], tensor, sizes) for name, tensor in tensors.items() if name in feed}
+    arrays = {name: _check_array(feed[name], tensor, sizes) for name, tensor in tensors.items() if name in feed}
+    _check_sums(sizes)
+    return arrays
+
+
+def _check_sums(sizes: Mapping[str, tuple[int, str]]) -> None:
+    known = {name: size for name, (size, _) in sizes.items()}
+    for name, terms in find_sums(known).items():
+        size, where = sizes[name]
+        if size != (expected := add_terms(terms, known)):
+            raise UsageError(f"The dimension {name!r} is {size} in {where}, but {expected} by its terms.")
 
 
 def _check_array(value: Any, tensor: Tensor, sizes: dict[str, tuple[int, str]]) -> Array:

@@ -63,13 +63,17 @@ class MemberEntry(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class TransloadEntry(msgspec.Struct, frozen=True):
-    """transload's part: versions, features that a reader must know, and the digests of all other members."""
+class TransloadEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """transload's part: versions, features that a reader must know, and the digests of all other members.
+
+    `assets` names the shared asset with the files that come with the model (labels, a tokenizer), if there are any.
+    """
 
     format_version: str
     producer: str
     required_features: tuple[str, ...]
     members: dict[str, MemberEntry]
+    assets: str | None = None
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -88,9 +92,9 @@ class Manifest(msgspec.Struct, frozen=True):
     additional_metadata: Metadata
 
 
-def make_manifest(package_name: str, components: dict[str, ComponentEntry]) -> Manifest:
-    """A manifest whose list of members is still empty."""
-    entry = TransloadEntry(FORMAT_VERSION, f"transload {version('transload')}", (), {})
+def make_manifest(package_name: str, components: dict[str, ComponentEntry], assets: str | None = None) -> Manifest:
+    """A manifest whose list of members is still empty. `assets` is the asset's `sha256:<hex>`."""
+    entry = TransloadEntry(FORMAT_VERSION, f"transload {version('transload')}", (), {}, assets)
     return Manifest(SCHEMA_VERSION, package_name, PORTABLE, components, Metadata(entry))
 
 
@@ -124,7 +128,10 @@ def decode_manifest(data: bytes | memoryview) -> Manifest:
             raise _refuse(f"The component {name!r} has no variant.")
         for variant_name, variant in component.variants.items():
             _check_variant(name, variant_name, variant)
-    for member, entry in manifest.additional_metadata.transload.members.items():
+    own = manifest.additional_metadata.transload
+    if own.assets is not None and not _ASSET.fullmatch(own.assets):
+        raise _refuse(f"The assets are {own.assets!r}, not sha256:<hex>.")
+    for member, entry in own.members.items():
         if entry.size < 0 or not _SHA256.fullmatch(entry.sha256):
             raise PackageError("Its entry in the manifest is malformed.", member=member, rule="members")
     return manifest

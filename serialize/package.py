@@ -56,11 +56,15 @@ class Component:
 
 @dataclass(frozen=True)
 class Package:
-    """One or more components. Weights stay lazy until `save`; `resources` keeps what they are read from alive."""
+    """One or more components. Weights stay lazy until `save`; `resources` keeps what they are read from alive.
+
+    `assets` are the files that come with the model, by relative path: labels, a tokenizer.
+    """
 
     name: str
     components: tuple[Component, ...]
     resources: tuple[object, ...] = field(default=(), repr=False, compare=False)
+    assets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def save(self, path: str | Path) -> Path:
         """Write the package; after a crash at any moment `path` holds what it held before, or the whole package.
@@ -73,7 +77,8 @@ class Package:
         """
         path = Path(path)
         contents, entries = _plan(self.components)
-        manifest = msgspec.to_builtins(make_manifest(self.name, entries))
+        uri = _add_assets(contents, self.assets)
+        manifest = msgspec.to_builtins(make_manifest(self.name, entries, uri))
 
         def make_index(digests: Mapping[str, Digest]) -> bytes:
             return encode_json(with_members(manifest, digests))
@@ -122,6 +127,15 @@ def _add_data(contents: dict[str, Content], group: list[Component], data: DataFi
     uri = asset_uri({SHARED_DATA_NAME: data.sha256()})
     contents[f"{asset_folder(uri)}/{SHARED_DATA_NAME}"] = data
     return SHARED_DATA_NAME, {FOLDER_OPTION: uri}
+
+
+def _add_assets(contents: dict[str, Content], assets: Mapping[str, bytes]) -> str | None:
+    """Put the files that come with the model into a shared asset; gives its name."""
+    if not assets:
+        return None
+    uri = asset_uri({name: hashlib.sha256(data).hexdigest() for name, data in assets.items()})
+    contents.update({f"{asset_folder(uri)}/{name}": Bytes(data) for name, data in assets.items()})
+    return uri
 
 
 def asset_uri(sha256: Mapping[str, str]) -> str:

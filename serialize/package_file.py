@@ -172,6 +172,31 @@ class PackageFile:
         unread.difference_update(names)
         return check_tensors(found, unique, f"{folder}/test_data_set_{index}")
 
+    @property
+    def asset_names(self) -> tuple[str, ...]:
+        """The files that come with the model (labels, a tokenizer), by relative path."""
+        return tuple(name.removeprefix(self._asset_prefix) for name in self.members if self._is_asset(name))
+
+    def read_asset(self, name: str) -> bytes:
+        """A file that comes with the model, checked as `read` does.
+
+        Raises:
+            UsageError: there is no such file.
+            PackageError: it is damaged.
+        """
+        if name not in self.asset_names:
+            raise UsageError(
+                f"The package has no asset {name!r}.", hint=f"It has: {', '.join(self.asset_names) or 'none'}."
+            )
+        return bytes(self.read(f"{self._asset_prefix}{name}"))
+
+    @property
+    def _asset_prefix(self) -> str:
+        return f"{asset_folder(self.manifest.additional_metadata.transload.assets or '')}/"
+
+    def _is_asset(self, name: str) -> bool:
+        return self.manifest.additional_metadata.transload.assets is not None and name.startswith(self._asset_prefix)
+
     def to_package(self) -> Package:
         """The package in memory, its weights still lying in this file."""
         components = []
@@ -179,7 +204,8 @@ class PackageFile:
             model = ir.from_proto(self.model_proto(name))
             ir.external_data.set_base_dir(model.graph, self.path.parent)
             components.append(Component(name, self.interface(name), model, self.vectors(name)))
-        return Package(self.manifest.package_name, tuple(components), resources=(self,))
+        assets = {name: self.read_asset(name) for name in self.asset_names}
+        return Package(self.manifest.package_name, tuple(components), resources=(self,), assets=assets)
 
 
 def open_package(path: str | Path, integrity: Integrity = "crc32") -> PackageFile:
@@ -269,6 +295,9 @@ def _check_assets(package: PackageFile) -> None:
             if match is None:
                 raise PackageError("Not a shared asset's name.", member=name, rule="shared-assets")
             assets.setdefault(f"sha256:{match[1]}", {})[match[2]] = entry.sha256
+    own = package.manifest.additional_metadata.transload.assets
+    if own is not None and own not in assets:
+        raise PackageError("The manifest needs this folder.", member=asset_folder(own), rule="members")
     for uri, files in assets.items():
         if asset_uri(files) != uri:
             raise PackageError(

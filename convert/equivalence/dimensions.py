@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from transload.convert.capture import Array, Capture
 from transload.convert.options import ConvertOptions
+from transload.serialize.dimension_sums import find_sums
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,15 @@ class Variable:
     """A dimension that may vary: its names, every place that has it, and its size in the example.
 
     A named dimension has its name. Axes of unknown size have names of the form `tensor[axis]`; those on one axis that
-    have one size in the example vary together, since most often they are one dimension.
+    have one size in the example vary together, since most often they are one dimension. Sums of dimensions are none of
+    their own: they follow their terms.
     """
 
     names: tuple[str, ...]
     places: tuple[Place, ...]
     size: int
     asked: bool = False
+    smallest: int = 1
 
     @property
     def label(self) -> str:
@@ -39,17 +42,26 @@ class Variable:
 def find_variables(capture: Capture, options: ConvertOptions) -> tuple[Variable, ...]:
     """Every dimension that may vary, in order of appearance."""
     asked = {dim for spec in options.inputs for dim in spec.shape or () if isinstance(dim, str)}
+    sums = find_sums(dim for tensor in capture.input_leaves() for dim in tensor.shape or ())
     named: dict[str, list[Place]] = {}
     unnamed: dict[tuple[int, int], list[Place]] = {}
     for tensor in capture.input_leaves():
         for axis, dim in enumerate(tensor.shape or ()):
+            if dim in sums:
+                continue
             if isinstance(dim, str):
                 named.setdefault(dim, []).append(Place(tensor.name, axis))
             elif dim is None:
                 size = capture.example[tensor.name].shape[axis]
                 unnamed.setdefault((axis, size), []).append(Place(tensor.name, axis))
     found = [
-        Variable((name,), tuple(places), _example_size(capture.example, places[0]), name in asked)
+        Variable(
+            (name,),
+            tuple(places),
+            _example_size(capture.example, places[0]),
+            asked=name in asked,
+            smallest=0 if name in capture.may_be_empty else 1,
+        )
         for name, places in named.items()
     ]
     for (_, size), places in unnamed.items():
@@ -61,16 +73,16 @@ def _example_size(example: Mapping[str, Array], place: Place) -> int:
     return int(example[place.tensor].shape[place.axis])
 
 
-def other_sizes(size: int) -> tuple[int, ...]:
+def other_sizes(size: int, smallest: int = 1) -> tuple[int, ...]:
     """Sizes other than `size`, in the order in which to try them until the source accepted two.
 
-    1 and the next prime come first: 1 is what exporters like to treat as a constant, and a prime divides nothing by
-    chance. The prime lies above the example's size, because a table that was cut at the example's size still serves
-    smaller ones. Then come a smaller prime, for sources with an upper limit, and multiples, for sources that want
-    sizes divisible by their strides.
+    The smallest, most often 1, and the next prime come first: 1 is what exporters like to treat as a constant, and a
+    prime divides nothing by chance. The prime lies above the example's size, because a table that was cut at the
+    example's size still serves smaller ones. Then come a smaller prime, for sources with an upper limit, and multiples,
+    for sources that want sizes divisible by their strides.
     """
-    wanted = [1, next_prime(size), previous_prime(size), 2 * size, 3 * size, size // 2, size + 32, size - 32]
-    return tuple(dict.fromkeys(number for number in wanted if number > 0 and number != size))
+    wanted = [smallest, next_prime(size), previous_prime(size), 2 * size, 3 * size, size // 2, size + 32, size - 32]
+    return tuple(dict.fromkeys(number for number in wanted if number >= smallest and number != size))
 
 
 def next_prime(number: int) -> int:

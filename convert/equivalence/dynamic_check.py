@@ -104,7 +104,7 @@ class _Trial:
 
 
 def _alone_or_tied(variable: Variable, variables: tuple[Variable, ...]) -> Iterator[dict[Variable, int]]:
-    sizes = other_sizes(variable.size)
+    sizes = other_sizes(variable.size, variable.smallest)
     yield from ({variable: size} for size in sizes)
     tied = [tied_sizes(variable, variables, size) for size in sizes]
     yield from (changes for changes in tied if len(changes) > 1)

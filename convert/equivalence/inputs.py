@@ -11,6 +11,7 @@ import numpy as np
 from transload.convert.capture import Array, Capture
 from transload.convert.equivalence.dimensions import Variable
 from transload.convert.equivalence.integer_use import IntegerUse, Limit, find_integer_uses
+from transload.serialize.dimension_sums import add_terms, find_sums
 from transload.serialize.dtypes import FLOATS, INTEGERS, numpy_dtype
 from transload.serialize.interface import Tensor
 
@@ -64,7 +65,10 @@ class Sampler:
 def plan_samplers(capture: Capture) -> tuple[Sampler, ...]:
     """A sampler for each input, from its name, dtype and example and from what the graph does with it."""
     uses = find_integer_uses(capture.model)
-    return tuple(_plan(tensor, capture.example[tensor.name], uses) for tensor in capture.input_leaves())
+    return tuple(
+        _plan(tensor, capture.example[tensor.name], uses, capture.integer_ranges.get(tensor.name))
+        for tensor in capture.input_leaves()
+    )
 
 
 def choose_inputs(capture: Capture, samplers: tuple[Sampler, ...], seed: int) -> Iterator[InputSet]:
@@ -96,6 +100,8 @@ def choose_sized_inputs(
 ) -> InputSet:
     """A set in which some dimensions have another size than in the example."""
     sizes = _example_sizes(samplers) | {name: size for variable, size in other.items() for name in variable.names}
+    sums = find_sums(sizes)
+    sizes |= {name: int(add_terms(terms, sizes)) for name, terms in sums.items()}
     rng = np.random.default_rng([seed, *sizes.values()])
     feed = {}
     for sampler in samplers:
@@ -104,6 +110,9 @@ def choose_sized_inputs(
             for place in variable.places:
                 if place.tensor == sampler.tensor.name:
                     shape[place.axis] = size
+        for axis, dim in enumerate(sampler.tensor.shape or ()):
+            if dim in sums:
+                shape[axis] = sizes[str(dim)]
         feed[sampler.tensor.name] = _draw_seed(sampler, tuple(shape), sizes, rng, style=1)
     name = ", ".join(f"{variable.label}={size}" for variable, size in other.items())
     is_smaller = any(size < variable.size for variable, size in other.items())
@@ -153,13 +162,17 @@ def _styles(seed: int) -> Iterator[tuple[str, Draw, frozenset[str]]]:
     yield "not finite", _draw_not_finite, frozenset({"float"})
 
 
-def _plan(tensor: Tensor, example: Array, uses: Mapping[str, IntegerUse]) -> Sampler:
+def _plan(
+    tensor: Tensor, example: Array, uses: Mapping[str, IntegerUse], known_range: tuple[int, int] | None
+) -> Sampler:
     values = set(np.unique(example).tolist()) if tensor.dtype in INTEGERS | FLOATS and example.size else set()
     if "mask" in tensor.name.lower() and (tensor.dtype == "bool" or (values and values <= {0, 1})):
         return Sampler(tensor, example, "mask")
     if tensor.dtype in FLOATS:
         # A mask of another kind, such as 0 and minus infinity: only the example says what it may hold.
         return Sampler(tensor, example, "levels" if "mask" in tensor.name.lower() else "float")
+    if tensor.dtype in INTEGERS and known_range is not None:
+        return Sampler(tensor, example, "index", (Limit(known_range[1] + 1, low=known_range[0]),))
     if tensor.dtype in INTEGERS:
         use = uses.get(tensor.name, IntegerUse("unknown"))
         return Sampler(tensor, example, use.kind, use.limits)

@@ -8,6 +8,7 @@ import numpy as np
 
 from transload.convert.capture import Array
 from transload.convert.options import InputSpec
+from transload.serialize.dimension_sums import add_terms, find_sums
 from transload.serialize.dtypes import dtype_from_numpy
 from transload.serialize.errors import UsageError
 
@@ -61,7 +62,7 @@ def declared_dimensions(specs: tuple[InputSpec, ...], example: Mapping[str, Arra
 def widened_example(example: Mapping[str, Array], dimensions: Dimensions) -> dict[str, Array]:
     """The example with its values repeated along dynamic dimensions that are too small to be captured as dynamic."""
     sizes = dimension_sizes(example, dimensions)
-    return _resize(example, dimensions, {name: max(size, _SMALLEST) for name, size in sizes.items()})
+    return _resize(example, dimensions, _with_sums({name: max(size, _SMALLEST) for name, size in sizes.items()}))
 
 
 def example_at_other_sizes(
@@ -70,17 +71,26 @@ def example_at_other_sizes(
     """The example with its values repeated or cut to other sizes, and these sizes by name. No two are equal."""
     former = dimension_sizes(example, dimensions)
     sizes: dict[str, int] = {}
+    sums = find_sums(former)
     for name, size in former.items():
+        if name in sums:
+            continue
         size += 1
         while size in (*former.values(), *sizes.values()):
             size += 1
         sizes[name] = size
+    sizes = _with_sums({**former, **sizes})
     return _resize(example, dimensions, sizes), sizes
 
 
 def dimension_sizes(example: Mapping[str, Array], dimensions: Dimensions) -> dict[str, int]:
     """The sizes that the dynamic dimensions have in an example."""
     return {dim: example[name].shape[axis] for name, axes in dimensions.items() for axis, dim in axes.items()}
+
+
+def _with_sums(sizes: Mapping[str, int]) -> dict[str, int]:
+    """The same sizes, where those that are sums of others follow these."""
+    return {**sizes, **{name: int(add_terms(terms, sizes)) for name, terms in find_sums(sizes).items()}}
 
 
 def _resize(example: Mapping[str, Array], dimensions: Dimensions, sizes: Mapping[str, int]) -> dict[str, Array]:

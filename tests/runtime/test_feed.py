@@ -78,5 +78,13 @@ def test_bfloat16_is_told_from_float16() -> None:
         check({"x": np.ones(2, np.float16)}, tensor)
 
 
+def test_a_sum_of_dimensions_is_checked() -> None:
+    tensors = Tensor("mask", "int64", ("past+n",)), Tensor("x", "int64", ("n",)), Tensor("past", "int64", ("past",))
+    arrays = {"x": np.zeros(2, np.int64), "past": np.zeros(3, np.int64)}
+    assert check({**arrays, "mask": np.ones(5, np.int64)}, *tensors)["mask"].shape == (5,)
+    with pytest.raises(UsageError, match=r"'past\+n' is 4 in 'mask' axis 0, but 5 by its terms"):
+        check({**arrays, "mask": np.ones(4, np.int64)}, *tensors)
+
+
 def test_an_input_of_unknown_rank_takes_any_shape() -> None:
     assert check({"x": np.ones((1, 2, 3), np.float32)}, Tensor("x", "float32", None))["x"].ndim == 3

@@ -19,6 +19,7 @@ from packages import WIDTH, linear_component
 from transload.runtime import load
 from transload.serialize import Component, Package, open_package
 from transload.serialize.errors import PackageError, UsageError
+from transload.serialize.folder import pack_folder, unpack_package
 from transload.serialize.package import asset_uri
 
 
@@ -158,6 +159,26 @@ def test_the_asset_s_name_follows_onnx_runtime_s_rule() -> None:
     abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     line = f"{abc}  weights.data\n".encode()
     assert asset_uri({"weights.data": abc}) == "sha256:" + hashlib.sha256(line).hexdigest()
+
+
+def test_files_that_come_with_the_model_are_one_asset(weight: np.ndarray, tmp_path: Path) -> None:
+    files = {"tokenizer.json": b"{}", "labels/en.txt": "Körper\n".encode()}
+    path = Package("m", (linear_component("forward", weight),), assets=files).save(tmp_path / "m.tload")
+    opened = open_package(path, integrity="sha256")
+    assert {name: opened.read_asset(name) for name in opened.asset_names} == files
+    uri = asset_uri({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+    assert opened.manifest.additional_metadata.transload.assets == uri
+    assert opened.to_package().save(tmp_path / "again.tload").read_bytes() == path.read_bytes()
+    assert unpack_package(path, tmp_path / "folder") == tmp_path / "folder"
+    assert pack_folder(tmp_path / "folder", tmp_path / "packed.tload").read_bytes() == path.read_bytes()
+    with pytest.raises(UsageError, match=r"no asset 'vocab.txt'(.|\n)*labels/en.txt, tokenizer.json"):
+        opened.read_asset("vocab.txt")
+
+
+def test_a_package_without_such_files_has_no_asset(package: Package, tmp_path: Path) -> None:
+    opened = open_package(package.save(tmp_path / "m.tload"))
+    assert opened.asset_names == ()
+    assert b'"assets"' not in bytes(opened.read("manifest.json"))
 
 
 def test_components_with_one_name_are_refused(weight: np.ndarray, tmp_path: Path) -> None:

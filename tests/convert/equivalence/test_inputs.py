@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -187,6 +188,30 @@ def test_a_dimension_is_tried_at_one_and_a_prime_first() -> None:
     for size in range(1, 300):
         assert size not in other_sizes(size)
         assert min(other_sizes(size)) >= 1
+
+
+def test_a_sum_of_dimensions_follows_its_terms_and_one_that_may_be_empty_is_tried_empty() -> None:
+    shapes = {
+        "mask": ("int64", ["batch", "past+seq"]),
+        "past": ("float32", ["batch", "past"]),
+        "ids": ("int64", ["seq"]),
+    }
+    example = {"mask": np.ones((2, 7), np.int64), "past": randn(2, 4), "ids": np.array([3, 4, 3])}
+    source = replace(made(shapes, example), may_be_empty=frozenset({"past"}), integer_ranges={"ids": (2, 5)})
+    variables = find_variables(source, ConvertOptions())
+    assert [(each.names, each.smallest) for each in variables] == [(("batch",), 1), (("past",), 0), (("seq",), 1)]
+    assert other_sizes(4, 0)[:2] == (0, 5)
+    samplers = plan_samplers(source)
+    for past, seq in ((0, 1), (5, 3), (11, 2)):
+        sizes = {variables[1]: past, variables[2]: seq}
+        feed = choose_sized_inputs(source, samplers, sizes, 0).feed
+        assert {name: array.shape for name, array in feed.items()} == {
+            "mask": (2, past + seq),
+            "past": (2, past),
+            "ids": (seq,),
+        }
+    drawn = np.concatenate([inputs.feed["ids"] for inputs in choose(source).values()])
+    assert {2, 5} <= set(drawn) <= {2, 3, 4, 5}
 
 
 def test_primes() -> None:
