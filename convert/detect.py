@@ -31,6 +31,11 @@ _GRAPH_DEF_NODE = (1, LENGTH)
 _NODE_DEF_FIELDS = {(n, LENGTH) for n in range(1, 8)}
 _SAVED_MODEL_FIELDS = {(1, VARINT), (2, LENGTH)}
 
+_TF_MODULES = {
+    ("tensorflow.python.module.module", "Module"),
+    ("tensorflow.python.trackable.autotrackable", "AutoTrackable"),
+}
+
 _PICKLE_HINT = (
     "A Python pickle can run code when it is read. If you trust its maker, give --trust-source. "
     "A state_dict has no model in it: pass a module factory, package.module:callable, with "
@@ -49,7 +54,7 @@ def detect_source(
 
     Args:
         source: The path, name or object.
-        args, kwargs: Example arguments of a torch module.
+        args, kwargs: Example arguments of a torch module, Keras model or `tf.function`.
         trust_source: Whether files that run code when they are read may pass.
 
     Raises:
@@ -83,15 +88,21 @@ def _kind_of_object(value: Any) -> SourceKind:
     if ("torch.nn.modules.module", "Module") in classes:
         return SourceKind.TORCH_MODULE
     name = f"{type(value).__module__}.{type(value).__qualname__}"
+    if ("keras.src.models.model", "Model") in classes:
+        return SourceKind.KERAS
     if "keras" in packages:
         raise UsageError(
-            f"A Keras model in memory ({name}) is not a source yet.",
-            hint='Save it with model.save("model.keras") and convert that file.',
+            f"A Keras object that is no model ({name}) is not a source.",
+            hint="Put it into a keras.Model and pass that.",
         )
+    if classes & {("tensorflow.python.types.core", each) for each in ("ConcreteFunction", "PolymorphicFunction")}:
+        return SourceKind.TF_FUNCTION
+    if classes & _TF_MODULES:
+        return SourceKind.TF_MODULE
     if "tensorflow" in packages:
         raise UsageError(
-            f"A TensorFlow object in memory ({name}) is not a source yet.",
-            hint="Save it with tf.saved_model.save(...) and convert that folder.",
+            f"A TensorFlow object of type {name} is not a source.",
+            hint="Pass a tf.function, a concrete function, or a tf.Module.",
         )
     if packages & {"onnx", "onnx_ir"}:
         raise UsageError(
@@ -100,7 +111,7 @@ def _kind_of_object(value: Any) -> SourceKind:
         )
     raise UsageError(
         f"An object of type {name} is not a source.",
-        hint="Pass a torch.nn.Module, an ExportedProgram, a ScriptModule, or a path.",
+        hint="Pass a torch.nn.Module, ExportedProgram, ScriptModule, Keras model, tf.function, tf.Module, or a path.",
     )
 
 

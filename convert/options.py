@@ -42,8 +42,9 @@ class ConvertOptions:
         inputs: Descriptions of inputs; needed only where the source does not know its own.
         example: An input set by parameter name, used as the base that the equivalence check varies.
         opset: The ONNX opset to write; None means what suits the source's framework best.
-        signature: TensorFlow: which signature of a SavedModel; None means `serving_default`, or the only one.
-        outputs: Frozen GraphDef: names of the output tensors (`node:0`); empty means the graph's sinks.
+        signatures: TensorFlow: signatures or functions of a SavedModel or module, each a component; none means all.
+        tags: TensorFlow: which graph of a SavedModel that holds several, by its set of tags.
+        outputs: TensorFlow's graphs: names of the output tensors (`node:0`); none means the sinks of a frozen graph.
         methods: TorchScript: which methods, each a component; none means forward.
         all_methods: TorchScript: every method that the file exports.
         weights: Module factories: a safetensors file whose tensors are loaded into the module.
@@ -55,7 +56,8 @@ class ConvertOptions:
     inputs: tuple[InputSpec, ...] = ()
     example: Mapping[str, Array] | None = None
     opset: int | None = None
-    signature: str | None = None
+    signatures: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     all_methods: bool = False

@@ -17,6 +17,8 @@ class SourceKind(StrEnum):
     SAVED_MODEL = "saved-model"
     GRAPH_DEF = "graph-def"
     KERAS = "keras"
+    TF_FUNCTION = "tf-function"
+    TF_MODULE = "tf-module"
     ONNX = "onnx"
 
 
@@ -27,9 +29,9 @@ class Source:
     Args:
         kind: What it is.
         path: The file or folder; None for an object in memory.
-        value: The object in memory (`nn.Module`, `ExportedProgram`), or the factory's dotted name
-            `package.module:callable`; None for a path.
-        args, kwargs: Example arguments of a torch module, as its `forward` takes them.
+        value: The object in memory (`nn.Module`, `ExportedProgram`, Keras model, `tf.function`, …), or the factory's
+            dotted name `package.module:callable`; None for a path.
+        args, kwargs: Example arguments of a torch module, Keras model or `tf.function`, as it takes them.
     """
 
     kind: SourceKind

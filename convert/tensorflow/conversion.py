@@ -76,6 +76,19 @@ def convert_frozen(
     return _convert(simplify(graph, list(inputs), output_names), {}, inputs, output_names, outputs, opset)
 
 
+def settle_defaults(graph_def: Any) -> list[str]:
+    """Make placeholders with a default value that value for good; their names."""
+    names = []
+    for node in graph_def.node:
+        if node.op == "PlaceholderWithDefault":
+            names.append(node.name)
+            dtype = node.attr["dtype"].type
+            node.op = "Identity"
+            node.attr.clear()
+            node.attr["T"].type = dtype
+    return names
+
+
 def _separate_function(
     function: Any, inputs: Mapping[str, Tensor], output_names: Sequence[str]
 ) -> tuple[Any, dict[str, Weight]] | None:
@@ -99,6 +112,7 @@ def _convert(
     outputs: Sequence[Tensor],
     opset: int,
 ) -> ir.Model:
+    settle_defaults(graph_def)
     own_names = _add_output_nodes(graph_def, output_names, outputs)
     present = {f"{node.name}:0" for node in graph_def.node if node.op == "Placeholder"}
     names = [*(name for name in weights if name in present), *(name for name in inputs if name in present)]

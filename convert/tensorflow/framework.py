@@ -36,9 +36,24 @@ with silence():
 VERSION: str = tf.__version__
 
 
+@contextlib.contextmanager
+def without_fusion() -> Iterator[None]:
+    """Run functions operation by operation, as TensorFlow does outside of `tf.function`.
+
+    TensorFlow's graph optimiser fuses MatMul, BiasAdd and Relu, convolutions likewise, into kernels that give 0 where
+    a NaN came in; each operation by itself carries the NaN on. tests/convert/tensorflow/test_framework.py measures it.
+    """
+    before = tf.config.optimizer.get_experimental_options().get("remapping", True)
+    tf.config.optimizer.set_experimental_options({"remapping": False})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"remapping": before})
+
+
 def dtype_name(dtype: Any) -> str:
     """Our name of a `tf.DType`."""
     return "string" if dtype == tf.string else str(dtype.name)
 
 
-__all__ = ["VERSION", "dtype_name", "silence", "tf"]
+__all__ = ["VERSION", "dtype_name", "silence", "tf", "without_fusion"]

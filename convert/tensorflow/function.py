@@ -12,10 +12,9 @@ import onnx_ir as ir
 from transload.convert.capture import Array, Capture, Feed
 from transload.convert.options import DEFAULT_OPSET, ConvertOptions, InputSpec, make_example
 from transload.convert.tensorflow.conversion import convert_frozen, convert_function
-from transload.convert.tensorflow.framework import VERSION, dtype_name, tf
+from transload.convert.tensorflow.framework import VERSION, tf, without_fusion
 from transload.serialize.dtypes import ONNX_NUMBER
-from transload.serialize.errors import UsageError
-from transload.serialize.interface import Dimension, Node, SourceRecord, Tensor, leaves
+from transload.serialize.interface import Node, SourceRecord, Tensor, leaves
 
 
 @dataclass(frozen=True)
@@ -25,10 +24,10 @@ class NamedFunction:
     Args:
         component: Its name.
         function: The ConcreteFunction.
-        inputs: Our leaf for each of its tensors, by TensorFlow's tensor name (`x:0`), in order.
+        inputs: Our leaf for each of its tensors, by TensorFlow's tensor name (`x:0`), in TensorFlow's flat order.
         tree: The tree of each parameter.
         outputs: The tree of what it returns.
-        output_names: TensorFlow's tensor name for each leaf of `outputs`, in order.
+        results: TensorFlow's tensor name for each leaf of `outputs`, by the leaf's name, in TensorFlow's flat order.
         graph_def: The frozen graph where the source already is one; None freezes the function's variables.
     """
 
@@ -37,7 +36,7 @@ class NamedFunction:
     inputs: Mapping[str, Tensor]
     tree: Mapping[str, Node]
     outputs: Node
-    output_names: Sequence[str]
+    results: Mapping[str, str]
     graph_def: Any = None
 
 
@@ -50,9 +49,10 @@ class FunctionReference:
     def run(self, feed: Feed) -> dict[str, Array]:
         """Call the function; strings come back as text."""
         tensors = [tf.constant(feed[leaf.name], dtype=tf.as_dtype(leaf.dtype)) for leaf in self.named.inputs.values()]
-        results = tf.nest.flatten(call_flat(self.named.function, tensors))
-        names = [leaf.name for leaf in leaves(self.named.outputs)]
-        return {name: _to_array(result) for name, result in zip(names, results, strict=True)}
+        with without_fusion():
+            results = [item for item in tf.nest.flatten(call_flat(self.named.function, tensors)) if item is not None]
+        arrays = {name: _to_array(result) for name, result in zip(self.named.results, results, strict=True)}
+        return {leaf.name: arrays[leaf.name] for leaf in leaves(self.named.outputs)}
 
     def run_float64(self, feed: Feed) -> dict[str, Array] | None:
         """None: the dtypes of a TensorFlow graph are fixed."""
@@ -60,66 +60,15 @@ class FunctionReference:
 
 
 def call_flat(function: Any, tensors: Sequence[Any]) -> Any:
-    """Call a ConcreteFunction with its tensors in the order of `function.inputs`."""
-    if function.structured_input_signature is None:
+    """Call a ConcreteFunction with its tensors in the order of `function.inputs`; constants are as it was traced."""
+    signature = function.structured_input_signature
+    if signature is None:
         # A function pruned out of a graph takes its tensors one by one.
         return function(*tensors)
-    args, kwargs = function.structured_input_signature
-    structure = tf.nest.pack_sequence_as((args, kwargs), list(tensors), expand_composites=True)
-    return function(*structure[0], **structure[1])
-
-
-def graph_tensors(function: Any) -> list[Any]:
-    """The inputs that a caller gives, without captured variables."""
-    captured = {id(tensor) for tensor in function.graph.internal_captures}
-    return [tensor for tensor in function.inputs if id(tensor) not in captured]
-
-
-def name_dimensions(name: str, shape: Any, dtype: Any, spec: InputSpec | None) -> Tensor:
-    """An input's leaf: TensorFlow's unknown first size is `batch`, others have names of their own.
-
-    Raises:
-        UsageError: the user's description does not fit TensorFlow's shape.
-    """
-    if shape.rank is None and (spec is None or spec.shape is None):
-        raise UsageError(
-            f"TensorFlow does not know the rank of the input {name!r}.",
-            hint=f"Describe it: --input '{name}:{dtype_name(dtype)}[batch,…]'.",
-        )
-    if spec is not None and spec.dtype != dtype_name(dtype):
-        raise UsageError(f"The input {name!r} is {dtype_name(dtype)}, not {spec.dtype}.")
-    known: list[int | None] = [None] * len(spec.shape or ()) if shape.rank is None and spec else list(shape)
-    wanted = known if spec is None or spec.shape is None else list(spec.shape)
-    if len(wanted) != len(known):
-        raise UsageError(f"The input {name!r} has rank {len(known)}, not {len(wanted)}.")
-    dims: list[Dimension] = []
-    for axis, (size, dim) in enumerate(zip(known, wanted, strict=True)):
-        if isinstance(size, int) and dim != size:
-            raise UsageError(f"Axis {axis} of the input {name!r} is always {size}; {dim!r} was asked for.")
-        default = "batch" if axis == 0 else f"{name.replace('/', '_')}_dim_{axis}"
-        dims.append(default if dim is None else dim)
-    return Tensor(name, dtype_name(dtype), tuple(dims))
-
-
-def output_leaf(name: str, tensor: Any) -> Tensor | None:
-    """An output's leaf, unknown sizes staying unknown; None for what is no tensor."""
-    if not tf.is_tensor(tensor) and not isinstance(tensor, tf.TensorSpec):
-        return None
-    shape = None if tensor.shape.rank is None else tuple(tensor.shape)
-    return Tensor(name, dtype_name(tensor.dtype), shape)
-
-
-def check_specs(options: ConvertOptions, names: Sequence[str]) -> dict[str, InputSpec]:
-    """The user's descriptions by input name.
-
-    Raises:
-        UsageError: one is for an input that is not there.
-    """
-    given = {spec.name: spec for spec in options.inputs}
-    for name in (*given, *(options.example or ())):
-        if name not in names:
-            raise UsageError(f"The source has no input {name!r}.", hint=f"Inputs: {', '.join(names) or 'none'}.")
-    return given
+    given = iter(tensors)
+    values = [next(given) if isinstance(item, tf.TensorSpec) else item for item in tf.nest.flatten(signature)]
+    args, kwargs = tf.nest.pack_sequence_as(signature, values)
+    return function(*args, **kwargs)
 
 
 def capture_function(named: NamedFunction, options: ConvertOptions, kind: str) -> Capture:
@@ -130,12 +79,13 @@ def capture_function(named: NamedFunction, options: ConvertOptions, kind: str) -
         UsageError: the example lacks an input.
     """
     output_leaves = list(leaves(named.outputs))
+    output_names = [named.results[leaf.name] for leaf in output_leaves]
     opset = options.opset or DEFAULT_OPSET
     if named.graph_def is None:
-        model = convert_function(named.function, named.inputs, named.output_names, output_leaves, opset)
+        model = convert_function(named.function, named.inputs, output_names, output_leaves, opset)
     else:
-        model = convert_frozen(named.graph_def, named.inputs, named.output_names, output_leaves, opset)
-    _declare_inputs(model, list(named.inputs.values()))
+        model = convert_frozen(named.graph_def, named.inputs, output_names, output_leaves, opset)
+    _declare_inputs(model, [leaf for node in named.tree.values() for leaf in leaves(node)])
     _declare_outputs(model, output_leaves)
     return Capture(
         component=named.component,

@@ -13,20 +13,15 @@ from google.protobuf.message import DecodeError
 from transload.convert.capture import Capture
 from transload.convert.options import ConvertOptions, InputSpec
 from transload.convert.source import Source
-from transload.convert.structure import build_output_tree
+from transload.convert.tensorflow.conversion import settle_defaults
 from transload.convert.tensorflow.framework import tf
-from transload.convert.tensorflow.function import (
-    NamedFunction,
-    capture_function,
-    check_specs,
-    name_dimensions,
-    output_leaf,
-)
+from transload.convert.tensorflow.function import capture_function
+from transload.convert.tensorflow.graph_tensors import list_sinks, name_tensors
+from transload.convert.tensorflow.signature import check_names
 from transload.convert.tensorflow.trust import check_graph_trust, check_outputs_trust
 from transload.serialize.errors import SourceError, UsageError
 
 COMPONENT = "graph"
-_NO_SINKS = frozenset({"Placeholder", "Const"})
 _VARIABLES = frozenset({"VariableV2", "VarHandleOp", "Variable"})
 
 
@@ -48,33 +43,17 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
             f"The graph is not frozen: its weights are in variables, not in the file ({variables[0]!r}, …).",
             hint="Freeze it, or convert the SavedModel that it belongs to.",
         )
-    defaults = _settle_defaults(graph_def)
+    defaults = settle_defaults(graph_def)
     placeholders = [node.name for node in graph_def.node if node.op == "Placeholder"]
-    given = check_specs(options, placeholders)
-    _fill_in_ranks(graph_def, given)
-    asked = [name if ":" in name else f"{name}:0" for name in options.outputs]
+    check_names(options, placeholders)
+    _fill_in_ranks(graph_def, {spec.name: spec for spec in options.inputs})
     wrapped = _import_graph(graph_def)
-    outputs = list(dict.fromkeys(asked)) or _sinks(wrapped.graph)
+    outputs = list(options.outputs) or list_sinks(wrapped.graph)
     if not options.trust_source:
         check_outputs_trust(graph_def, outputs, source.path)
     if not placeholders or not outputs:
         raise UsageError("The graph has no placeholder, or no output.", hint="Name outputs with --outputs NODE:0.")
-    function = _prune(wrapped, placeholders, outputs)
-    inputs = {
-        tensor.name: name_dimensions(name, tensor.shape, tensor.dtype, given.get(name))
-        for name, tensor in zip(placeholders, function.inputs, strict=True)
-    }
-    named = NamedFunction(
-        COMPONENT,
-        function,
-        inputs,
-        {leaf.name: leaf for leaf in inputs.values()},
-        build_output_tree(
-            {_short(tensor.name): tensor for tensor in function.outputs}, output_leaf, taken=placeholders
-        ),
-        [tensor.name for tensor in function.outputs],
-        graph_def,
-    )
+    named = replace(name_tensors(COMPONENT, wrapped, placeholders, outputs, options), graph_def=graph_def)
     captured = capture_function(named, options, source.kind.value)
     notes = tuple(f"The placeholder {name!r} always has its default value." for name in defaults)
     return [replace(captured, notes=captured.notes + notes)]
@@ -107,30 +86,6 @@ def _fill_in_ranks(graph_def: Any, specs: Mapping[str, InputSpec]) -> None:
             node.attr["shape"].shape.CopyFrom(known.as_proto())
 
 
-def _settle_defaults(graph_def: Any) -> list[str]:
-    """Make placeholders with a default value that value for good; their names."""
-    names = []
-    for node in graph_def.node:
-        if node.op == "PlaceholderWithDefault":
-            names.append(node.name)
-            dtype = node.attr["dtype"].type
-            node.op = "Identity"
-            node.attr.clear()
-            node.attr["T"].type = dtype
-    return names
-
-
-def _sinks(graph: Any) -> list[str]:
-    """The first output of every operation that has one and that no other operation uses."""
-    operations = graph.get_operations()
-    used = {name.lstrip("^").split(":")[0] for operation in operations for name in operation.node_def.input}
-    return [
-        operation.outputs[0].name
-        for operation in operations
-        if operation.outputs and operation.name not in used and operation.type not in _NO_SINKS
-    ]
-
-
 def _import_graph(graph_def: Any) -> Any:
     """The graph in TensorFlow.
 
@@ -141,22 +96,3 @@ def _import_graph(graph_def: Any) -> Any:
         return tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), [])
     except ValueError as error:
         raise SourceError(f"TensorFlow does not take the graph: {error}") from error
-
-
-def _prune(wrapped: Any, placeholders: list[str], outputs: list[str]) -> Any:
-    """The ConcreteFunction from placeholders to outputs.
-
-    Raises:
-        UsageError: an output is not in the graph.
-    """
-    try:
-        fetches = [wrapped.graph.as_graph_element(name) for name in outputs]
-    except (KeyError, ValueError) as error:
-        raise UsageError(
-            f"The graph lacks an output: {error}", hint=f"Sinks of the graph: {', '.join(_sinks(wrapped.graph))}."
-        ) from error
-    return wrapped.prune([f"{name}:0" for name in placeholders], fetches)
-
-
-def _short(name: str) -> str:
-    return name.removesuffix(":0")

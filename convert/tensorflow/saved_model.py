@@ -1,7 +1,8 @@
-"""SavedModel folders: one signature, under its own names."""
+"""SavedModel folders: signatures and functions under their own names, each a component."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,70 +11,44 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
 from transload.convert.capture import Capture
+from transload.convert.component_options import options_for
 from transload.convert.options import ConvertOptions
 from transload.convert.source import Source
-from transload.convert.structure import build_output_tree
 from transload.convert.tensorflow.framework import silence, tf
-from transload.convert.tensorflow.function import (
-    NamedFunction,
-    capture_function,
-    check_specs,
-    graph_tensors,
-    name_dimensions,
-    output_leaf,
-)
-from transload.convert.tensorflow.trust import check_trust
-from transload.serialize.errors import SourceError, UsageError
+from transload.convert.tensorflow.function import capture_function
+from transload.convert.tensorflow.graph_tensors import find_placeholders, name_tensors
+from transload.convert.tensorflow.signature import name_function, parameter_values
+from transload.convert.tensorflow.trust import check_outputs_trust, check_trust
+from transload.serialize.errors import SourceError, UnsupportedError, UsageError
 
 DEFAULT_SIGNATURE = "serving_default"
+GRAPH_COMPONENT = "graph"
+
+_WRAPPER_OPERATIONS = frozenset({"Placeholder", "StatefulPartitionedCall", "PartitionedCall", "Identity", "NoOp"})
 
 
 def capture(source: Source, options: ConvertOptions) -> list[Capture]:
-    """Capture the signature that was asked for, else `serving_default`, else the only one.
+    """Capture the signatures or functions that were asked for, else every signature, else every function.
+
+    `options.outputs` goes by the tensors of a graph of TensorFlow 1 instead.
 
     Raises:
         SourceError: the folder is damaged, or its graph could touch files or run Python.
-        UsageError: there is no such signature, or an input description does not fit.
+        UsageError: there is no such signature, function, graph or tensor, or an input description does not fit.
         UnsupportedError: operations that cannot be converted.
     """
     assert source.path is not None
     proto = read_saved_model(source.path)
     if not options.trust_source:
         check_trust(proto, source.path)
-    try:
-        with silence():
-            loaded = tf.saved_model.load(str(source.path))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise SourceError(f"TensorFlow cannot load {source.path.name}: {error}") from error
-    signatures = dict(loaded.signatures)
-    name = _choose_signature(list(signatures), options.signature)
-    captured = capture_function(name_signature(name, signatures[name], options), options, source.kind.value)
-    # A signature holds its variables weakly; the loaded object owns them.
-    return [replace(captured, resources=(loaded,))]
-
-
-def name_signature(component: str, function: Any, options: ConvertOptions) -> NamedFunction:
-    """A signature with its own input and output names."""
-    _, keywords = function.structured_input_signature
-    names = sorted(keywords)
-    given = check_specs(options, names)
-    inputs = {
-        tensor.name: name_dimensions(name, tensor.shape, tensor.dtype, given.get(name))
-        for name, tensor in zip(names, graph_tensors(function), strict=True)
-    }
-    results = dict(sorted(function.structured_outputs.items()))
-    outputs = build_output_tree(results, output_leaf, taken=names)
-    # TensorFlow 1's signatures may give one tensor under several names; TensorFlow 2's give descriptions here.
-    flat = tf.nest.flatten(results)
-    output_names = [graph.name for graph in (flat if all(map(tf.is_symbolic_tensor, flat)) else function.outputs)]
-    return NamedFunction(
-        component,
-        function,
-        inputs,
-        {leaf.name: leaf for leaf in inputs.values()},
-        outputs,
-        output_names,
-    )
+    loaded = _load(source.path, proto, options)
+    kind = source.kind.value
+    if options.outputs:
+        captures = [_capture_tensors(loaded, source.path, options, kind)]
+    else:
+        captures = _capture_functions(*_choose_functions(loaded, options), options, kind)
+    # A function holds its variables weakly; the loaded object owns them.
+    return [replace(each, resources=(loaded,)) for each in captures]
 
 
 def read_saved_model(folder: Path) -> Any:
@@ -95,15 +70,120 @@ def read_saved_model(folder: Path) -> Any:
     return proto
 
 
-def _choose_signature(names: list[str], wanted: str | None) -> str:
-    if not names:
+def _load(path: Path, proto: Any, options: ConvertOptions) -> Any:
+    found = [sorted(graph.meta_info_def.tags) for graph in proto.meta_graphs]
+    known = "; ".join(" ".join(f"--tag {tag}" for tag in tags) or "(no tags)" for tags in found)
+    if options.tags and sorted(options.tags) not in found:
+        raise UsageError(f"{path.name} has no graph with the tags {', '.join(options.tags)}.", hint=f"It has: {known}.")
+    if not options.tags and len(found) > 1:
+        raise UsageError(f"{path.name} holds {len(found)} graphs.", hint=f"Choose one by all of its tags: {known}.")
+    try:
+        with silence():
+            return tf.saved_model.load(str(path), tags=list(options.tags) or None)
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise SourceError(f"TensorFlow cannot load {path.name}: {error}") from error
+
+
+def _capture_functions(
+    functions: Mapping[str, Any], notes: tuple[str, ...], options: ConvertOptions, kind: str
+) -> list[Capture]:
+    parameters = {name: frozenset(parameter_values(function)) for name, function in functions.items()}
+    captures = []
+    for name, function in functions.items():
+        own = options_for(name, parameters, options)
+        try:
+            captured = capture_function(name_function(name, function, own), own, kind)
+        except UnsupportedError as error:
+            if len(functions) > 1:
+                error.where = error.where or f"signature {name!r}"
+                error.hint = error.hint or "Choose other signatures with --signature."
+            raise
+        captures.append(replace(captured, notes=captured.notes + notes))
+    return captures
+
+
+def _choose_functions(loaded: Any, options: ConvertOptions) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Functions by component name, and sentences for the user about those left out."""
+    signatures = dict(sorted(loaded.signatures.items()))
+    functions = _list_functions(loaded)
+    if not options.signatures:
+        if signatures:
+            return _without_repetition(signatures)
+        if functions:
+            return {name: each for found in functions.values() for name, each in found.items()}, ()
         raise UsageError(
-            "The SavedModel has no signatures.", hint="Save it with signatures=…, or with Keras' model.export()."
+            "The SavedModel has neither signatures nor functions.",
+            hint="Save it with signatures=…, or with Keras' model.export(). A graph of TensorFlow 1 is converted by "
+            "the names of its tensors: --outputs NODE:0,NODE:0.",
         )
-    if wanted is None:
-        wanted = names[0] if len(names) == 1 else DEFAULT_SIGNATURE
-    if wanted not in names:
+    chosen: dict[str, Any] = {}
+    for name in options.signatures:
+        if name in signatures:
+            chosen[name] = signatures[name]
+        elif name in functions:
+            chosen |= functions[name]
+        else:
+            raise UsageError(
+                f"The SavedModel has no signature or function {name!r}.",
+                hint=f"Choose with --signature: {', '.join([*signatures, *functions])}.",
+            )
+    return chosen, ()
+
+
+def _without_repetition(signatures: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The signatures without those that call the same function as another one; `serving_default` is kept."""
+    kept: dict[str, Any] = {}
+    notes = []
+    for name in sorted(signatures, key=lambda name: (name != DEFAULT_SIGNATURE, name)):
+        twin = next((other for other in kept if _are_same(signatures[name], kept[other])), None)
+        if twin is None:
+            kept[name] = signatures[name]
+        else:
+            notes.append(f"The signature {name!r} is the same function as {twin!r}, and is no component of its own.")
+    return dict(sorted(kept.items())), tuple(notes)
+
+
+def _are_same(one: Any, other: Any) -> bool:
+    """Whether two signatures are mere wrappers around one function, with equal names in and out."""
+    return (
+        _wrapped_call(one) == _wrapped_call(other) is not None
+        and one.structured_input_signature == other.structured_input_signature
+        and one.structured_outputs == other.structured_outputs
+        and [id(outer) for outer, _ in one.graph.captures] == [id(outer) for outer, _ in other.graph.captures]
+    )
+
+
+def _wrapped_call(function: Any) -> list[tuple[str, ...]] | None:
+    """What a signature's graph computes, where it only calls a function; else None."""
+    nodes = function.graph.as_graph_def().node
+    if any(node.op not in _WRAPPER_OPERATIONS for node in nodes):
+        return None
+    return [(node.name, node.op, node.attr["f"].func.name, *node.input) for node in nodes]
+
+
+def _list_functions(loaded: Any) -> dict[str, dict[str, Any]]:
+    """The object's own functions: by attribute, each of its traces by component name, `name.0` where it has several."""
+    found = {}
+    for name in ("__call__", *(name for name in dir(loaded) if not name.startswith("_"))):
+        traces = getattr(getattr(loaded, name, None), "concrete_functions", None)
+        if traces:
+            found[name] = (
+                {name: traces[0]}
+                if len(traces) == 1
+                else {f"{name}.{index}": trace for index, trace in enumerate(traces)}
+            )
+    return found
+
+
+def _capture_tensors(loaded: Any, path: Path, options: ConvertOptions, kind: str) -> Capture:
+    """The function from the placeholders that some tensors need to these."""
+    if not hasattr(loaded, "prune"):
         raise UsageError(
-            f"The SavedModel has no signature {wanted!r}.", hint=f"Choose with --signature: {', '.join(sorted(names))}."
+            f"{path.name} is of TensorFlow 2, whose tensors have no names from outside.",
+            hint="Choose a signature or a function with --signature instead of --outputs.",
         )
-    return wanted
+    if not options.trust_source:
+        check_outputs_trust(loaded.graph.as_graph_def(), options.outputs, path)
+    placeholders = find_placeholders(loaded.graph, options.outputs)
+    named = name_tensors(GRAPH_COMPONENT, loaded, placeholders, options.outputs, options)
+    return capture_function(named, options, kind)

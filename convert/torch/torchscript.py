@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from transload.convert.capture import Capture
+from transload.convert.component_options import options_for
 from transload.convert.options import ConvertOptions
 from transload.convert.source import Source
 from transload.convert.torch.arguments import Arguments, described_values
@@ -41,9 +42,10 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
             torch.jit.save(source.value, str(path))
     module, was_training = _load(path)
     methods = _choose_methods(module, options, path)
-    captures = []
-    for method in methods:
-        captures.append(_capture_method(module, path, method, source, _options_for(method, module, methods, options)))
+    parameters = {method: {each.name for each in _parameters(module, method)} for method in methods}
+    captures = [
+        _capture_method(module, path, method, source, options_for(method, parameters, options)) for method in methods
+    ]
     if was_training:
         note = "The file was saved in training mode; the package computes in eval mode."
         captures = [dataclasses.replace(each, notes=(*each.notes, note)) for each in captures]
@@ -120,31 +122,6 @@ def _choose_methods(module: Any, options: ConvertOptions, path: Path) -> tuple[s
             hint=f"Its methods are: {', '.join(known) or 'none'}. Name one with --method.",
         )
     return chosen
-
-
-def _options_for(method: str, module: Any, methods: tuple[str, ...], options: ConvertOptions) -> ConvertOptions:
-    """The options as they concern one of several methods: `method.parameter` is an input of that method alone.
-
-    Raises:
-        UsageError: an input is none of any method's.
-    """
-    parameters = {name: {each.name for each in _parameters(module, name)} for name in methods}
-
-    def take(name: str) -> str | None:
-        """The name without the method's, or None where it is another method's."""
-        first, dot, rest = name.partition(".")
-        if dot and first in parameters:
-            return rest if first == method else None
-        root = name.partition("/")[0]
-        if root in parameters[method] or not any(root in each for each in parameters.values()):
-            return name
-        return None
-
-    specs = [dataclasses.replace(spec, name=name) for spec in options.inputs if (name := take(spec.name)) is not None]
-    example: Mapping[str, Any] | None = None
-    if options.example is not None:
-        example = {name: value for key, value in options.example.items() if (name := take(key)) is not None}
-    return dataclasses.replace(options, inputs=tuple(specs), example=example or None)
 
 
 def _parameters(module: Any, method: str) -> Any:

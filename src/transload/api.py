@@ -21,7 +21,8 @@ def convert_model(
     inputs: Sequence[str | InputSpec] = (),
     example: Mapping[str, Any] | str | Path | None = None,
     opset: int | None = None,
-    signature: str | None = None,
+    signature: str | Sequence[str] = (),
+    tags: Sequence[str] = (),
     outputs: Sequence[str] = (),
     methods: Sequence[str] = (),
     all_methods: bool = False,
@@ -34,14 +35,16 @@ def convert_model(
     """Convert a model, prove that the result is the same model, and return the package; nothing is written.
 
     Args:
-        source: A path; the name of a module factory, `package.module:callable`; or a `torch.nn.Module`,
-            `ExportedProgram` or `ScriptModule`.
-        args, kwargs: Example arguments of a torch module, as its `forward` takes them.
+        source: A path; the name of a module factory, `package.module:callable`; or an object: a `torch.nn.Module`,
+            `ExportedProgram`, `ScriptModule`, Keras model, `tf.function`, concrete function or `tf.Module`.
+        args, kwargs: Example arguments of a torch module, Keras model or `tf.function`, as it takes them.
         inputs: Descriptions of inputs, `tokens:int64[batch,seq]`; a dimension with a name is dynamic.
         example: Example inputs by parameter name, or a .npz file of them.
         opset: The ONNX opset to write; None means 20 for TorchScript, otherwise 18.
-        signature: TensorFlow: which signature of a SavedModel.
-        outputs: Frozen GraphDef: names of the output tensors.
+        signature: TensorFlow: signatures or functions of a SavedModel or `tf.Module`, each a component; none means all.
+            An input of one only is described as `signature.input`.
+        tags: TensorFlow: which graph of a SavedModel that holds several, by its set of tags.
+        outputs: TensorFlow's graphs: names of the output tensors.
         methods: TorchScript: which methods, each a component; none means `forward`. An input of one method only is
             described as `method.parameter`.
         all_methods: TorchScript: every method that the file exports.
@@ -66,7 +69,8 @@ def convert_model(
         inputs=tuple(parse_input_spec(spec) if isinstance(spec, str) else spec for spec in inputs),
         example=_read_example(example),
         opset=opset,
-        signature=signature,
+        signatures=(signature,) if isinstance(signature, str) else tuple(signature),
+        tags=tuple(tags),
         outputs=tuple(outputs),
         methods=tuple(methods),
         all_methods=all_methods,

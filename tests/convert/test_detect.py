@@ -146,12 +146,26 @@ class TestTensorflow:
             detect_source(odd_name)
 
     @pytest.mark.parametrize(
-        ("module", "hint"), [("keras.src.models.model", r"model\.save"), ("tensorflow.python.module", "saved_model")]
+        ("module", "name", "kind"),
+        [
+            ("keras.src.models.model", "Model", SourceKind.KERAS),
+            ("tensorflow.python.types.core", "PolymorphicFunction", SourceKind.TF_FUNCTION),
+            ("tensorflow.python.types.core", "ConcreteFunction", SourceKind.TF_FUNCTION),
+            ("tensorflow.python.module.module", "Module", SourceKind.TF_MODULE),
+            ("tensorflow.python.trackable.autotrackable", "AutoTrackable", SourceKind.TF_MODULE),
+        ],
     )
-    def test_object_in_memory_is_to_be_saved(self, module: str, hint: str) -> None:
-        model = type("Model", (), {"__module__": module})()
+    def test_object_in_memory_by_a_class_that_it_derives_from(self, module: str, name: str, kind: SourceKind) -> None:
+        base = type(name, (), {"__module__": module})
+        assert detect_source(type("Mine", (base,), {})()).kind is kind
+
+    @pytest.mark.parametrize(
+        ("module", "hint"), [("keras.src.layers.layer", r"keras\.Model"), ("tensorflow.python.ops", r"tf\.function")]
+    )
+    def test_object_in_memory_that_is_no_model(self, module: str, hint: str) -> None:
+        value = type("Layer", (), {"__module__": module})()
         with pytest.raises(UsageError, match=hint):
-            detect_source(model)
+            detect_source(value)
 
 
 class TestOnnx:

@@ -46,9 +46,18 @@ def parse_size(text: str) -> int:
 @click.option("--opset", type=click.IntRange(7), help="The ONNX opset (default: 20 for TorchScript, otherwise 18).")
 @click.option("--method", "methods", multiple=True, help="TorchScript: a method instead of forward. Repeatable.")
 @click.option("--all-methods", is_flag=True, help="TorchScript: every method that the file exports, each a component.")
-@click.option("--signature", help="SavedModel: which signature (default: serving_default, or the only one).")
 @click.option(
-    "--outputs", metavar="NAME,NAME", help="Frozen GraphDef: the output tensors (default: the graph's sinks)."
+    "--signature",
+    "signatures",
+    multiple=True,
+    metavar="NAME",
+    help="SavedModel: a signature or function, each a component (default: all signatures). Repeatable.",
+)
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="SavedModel with several graphs: a tag. Repeatable.")
+@click.option(
+    "--outputs",
+    metavar="NAME,NAME",
+    help="TensorFlow's graphs: the output tensors (default: the sinks of a frozen graph).",
 )
 @click.option("--weights", metavar="FILE.safetensors", help="Module factory: weights to load into the module.")
 @click.option("--atol", type=click.FloatRange(0), help="Absolute tolerance instead of the standard's; recorded.")
