@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from transload.serialize.package import asset_uri
+from transload.serialize.layout import asset_uri
 
 
 def digest_source(path: Path) -> str:

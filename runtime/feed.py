@@ -3,26 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 
 from transload.runtime.structure import describe
 from transload.serialize.dimension_sums import add_terms, find_sums
-from transload.serialize.dtypes import dtype_from_numpy, numpy_dtype
+from transload.serialize.dtypes import dtype_from_numpy, dtype_from_onnx, numpy_dtype
 from transload.serialize.errors import UsageError
 from transload.serialize.interface import Tensor
 
 Array = np.ndarray[Any, Any]
 
+REMEMBERED_FORMS = 1024
+"""How many different combinations of dtypes and shapes are remembered as checked; more than any steady load has."""
+
+
+@dataclass(frozen=True)
+class FeedChecker:
+    """`check_feed` for one model, quick where names, dtypes and shapes have passed before."""
+
+    tensors: Mapping[str, Tensor]
+    optional: frozenset[str] = frozenset()
+    _passed: set[Any] = field(default_factory=set, repr=False, compare=False)
+
+    def check(self, feed: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As `check_feed`; a feed of numpy arrays whose form has passed before is returned as it is."""
+        try:
+            form = tuple([(name, type(value), value.dtype, value.shape) for name, value in feed.items()])
+            if form in self._passed:
+                return feed if type(feed) is dict else dict(feed)
+        except (AttributeError, TypeError):
+            # Lists and scalars have no dtype; some dtypes and shapes of frameworks cannot be hashed.
+            return check_feed(feed, self.tensors, self.optional)
+        checked = check_feed(feed, self.tensors, self.optional)
+        # Only what passed through unchanged may skip the check: everything else is converted in it.
+        if len(self._passed) < REMEMBERED_FORMS and all(checked[name] is value for name, value in feed.items()):
+            self._passed.add(form)
+        return checked
+
 
 def check_feed(
     feed: Mapping[str, Any], tensors: Mapping[str, Tensor], optional: frozenset[str] = frozenset()
-) -> dict[str, Array]:
-    """The feed as numpy arrays, if names, dtypes, ranks and sizes are the interface's. `optional` may be missing.
+) -> dict[str, Any]:
+    """The feed as ONNX Runtime takes it, if names, dtypes, ranks and sizes are the interface's.
 
-    Nothing is converted but Python scalars and lists, which become arrays of the declared dtype where that loses
-    nothing.
+    Tensors of other libraries on the CPU are taken over without a copy, through the buffer protocol or DLPack. Nothing
+    is converted but Python scalars and lists, which become arrays of the declared dtype where that loses nothing, and
+    arrays in the other byte order, which ONNX Runtime would misread.
+
+    Args:
+        feed: Values by input tensor name.
+        tensors: What the model takes.
+        optional: The names of those that may be missing.
 
     Raises:
         UsageError: they are not; the message says what the interface expects.
@@ -45,9 +80,9 @@ def _check_sums(sizes: Mapping[str, tuple[int, str]]) -> None:
             raise UsageError(f"The dimension {name!r} is {size} in {where}, but {expected} by its terms.")
 
 
-def _check_array(value: Any, tensor: Tensor, sizes: dict[str, tuple[int, str]]) -> Array:
+def _check_array(value: Any, tensor: Tensor, sizes: dict[str, tuple[int, str]]) -> Any:
     array = _as_array(value, tensor)
-    dtype = dtype_from_numpy(array.dtype)
+    dtype, shape = _form(array)
     if dtype != tensor.dtype:
         raise UsageError(
             f"The input {tensor.name!r} has dtype {dtype}; the model takes {describe(tensor)}.",
@@ -55,12 +90,12 @@ def _check_array(value: Any, tensor: Tensor, sizes: dict[str, tuple[int, str]]) 
         )
     if tensor.shape is None:
         return array
-    found = ",".join(map(str, array.shape))
-    if array.ndim != len(tensor.shape):
+    found = ",".join(map(str, shape))
+    if len(shape) != len(tensor.shape):
         raise UsageError(
-            f"The input {tensor.name!r} has rank {array.ndim} ([{found}]); the model takes {describe(tensor)}."
+            f"The input {tensor.name!r} has rank {len(shape)} ([{found}]); the model takes {describe(tensor)}."
         )
-    for axis, (size, expected) in enumerate(zip(array.shape, tensor.shape, strict=True)):
+    for axis, (size, expected) in enumerate(zip(shape, tensor.shape, strict=True)):
         if isinstance(expected, int) and size != expected:
             raise UsageError(
                 f"The input {tensor.name!r} has size {size} on axis {axis} ([{found}]); "
@@ -75,9 +110,23 @@ def _check_array(value: Any, tensor: Tensor, sizes: dict[str, tuple[int, str]]) 
     return array
 
 
-def _as_array(value: Any, tensor: Tensor) -> Array:
-    if isinstance(value, np.ndarray):
-        return value
+def _form(array: Any) -> tuple[str, tuple[int, ...]]:
+    """Dtype and shape of what `_as_array` returns."""
+    if isinstance(array, ort.OrtValue):
+        return dtype_from_onnx(array.element_type()), tuple(array.shape())
+    return dtype_from_numpy(array.dtype), array.shape
+
+
+def _as_array(value: Any, tensor: Tensor) -> Any:
+    """A numpy array over the value's own memory where it has any; an OrtValue where numpy lacks the dtype."""
+    if not isinstance(value, np.ndarray):
+        value = _from_dlpack(value, tensor) if hasattr(value, "__dlpack__") else _from_python(value, tensor)
+    if isinstance(value, np.ndarray) and not value.dtype.isnative:
+        return value.astype(value.dtype.newbyteorder("="))
+    return value
+
+
+def _from_python(value: Any, tensor: Tensor) -> Array:
     array = np.asarray(value)
     if isinstance(value, bool | int | float | str | list | tuple):
         target = numpy_dtype(tensor.dtype)
@@ -86,6 +135,22 @@ def _as_array(value: Any, tensor: Tensor) -> Array:
         if np.can_cast(array.dtype, target, "same_kind") and array.dtype.kind != "b":
             return array.astype(target)
     return array
+
+
+def _from_dlpack(value: Any, tensor: Tensor) -> Any:
+    # In this order: TensorFlow 2.21 aborts the process when a string tensor is asked for its DLPack form, and torch has
+    # no other form for bfloat16, which numpy's DLPack lacks. Both share the memory.
+    errors = []
+    for convert in (np.asarray, ort.OrtValue.from_dlpack):
+        try:
+            return convert(value)
+        except Exception as error:
+            # Libraries raise BufferError, RuntimeError, TypeError and errors of their own.
+            errors.append(str(error).strip())
+    raise UsageError(
+        f"The input {tensor.name!r} is a {type(value).__name__} whose memory cannot be read: {errors[0]}",
+        hint="Give a tensor in one piece on the CPU, without a gradient: .detach().cpu().contiguous().",
+    )
 
 
 def _list(tensors: Mapping[str, Tensor]) -> str:

@@ -11,8 +11,8 @@ import numpy as np
 import onnxruntime as ort
 
 from transload.runtime.device import CPU, choose_providers
-from transload.runtime.feed import check_feed
-from transload.runtime.session import create_session, runtime_errors
+from transload.runtime.feed import FeedChecker
+from transload.runtime.session import create_session, runtime_error
 from transload.runtime.structure import flatten_arguments, unflatten
 from transload.serialize.errors import ExecutionError, UsageError
 from transload.serialize.interface import Interface, input_tensors, leaves
@@ -30,8 +30,8 @@ class Model:
         self.component = component
         self.interface = interface
         self._session = session
-        self._inputs = {tensor.name: tensor for tensor in input_tensors(interface)}
-        self._state = frozenset(state.input.name for state in interface.state)
+        state = frozenset(state.input.name for state in interface.state)
+        self._feed = FeedChecker({tensor.name: tensor for tensor in input_tensors(interface)}, state)
         self._outputs = [value.name for value in session.get_outputs()]
 
     @property
@@ -67,7 +67,9 @@ class Model:
             UsageError: a name, dtype, rank or size is not the interface's.
             ExecutionError: ONNX Runtime failed.
         """
-        names = self._outputs if output_names is None else list(output_names)
+        if output_names is None:
+            return self._run(self._outputs, feed)
+        names = list(output_names)
         if unknown := [name for name in names if name not in self._outputs]:
             raise UsageError(f"The model has no output {unknown[0]!r}.", hint=f"Outputs: {', '.join(self._outputs)}.")
         return self._run(names, feed)
@@ -77,9 +79,11 @@ class Model:
         return Stream(self)
 
     def _run(self, names: Sequence[str], feed: Mapping[str, Any]) -> list[Array]:
-        arrays = check_feed(feed, self._inputs, self._state)
-        with runtime_errors(f"component {self.component!r}"):
-            outputs: list[Array] = self._session.run(list(names), arrays)
+        arrays = self._feed.check(feed)
+        try:
+            outputs: list[Array] = self._session.run(names, arrays)
+        except Exception as error:
+            raise runtime_error(error, f"component {self.component!r}") from error
         return outputs
 
 

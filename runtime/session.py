@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import onnxruntime as ort
 
 from transload.runtime.device import Providers
-from transload.serialize.errors import ExecutionError, UnsupportedError
+from transload.serialize.errors import ExecutionError, TransloadError, UnsupportedError
 from transload.serialize.manifest import FOLDER_OPTION
 from transload.serialize.package_file import PackageFile
 
@@ -60,10 +60,12 @@ def runtime_errors(where: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # The classes of ONNX Runtime's binding have no base class of their own but Exception.
-        message = str(error).strip()
-        if "NOT_IMPLEMENTED" in message:
-            raise UnsupportedError(
-                f"ONNX Runtime has no kernel for an operator of this model: {message}", where=where
-            ) from error
-        raise ExecutionError(f"ONNX Runtime failed: {message}", where=where) from error
+        raise runtime_error(error, where) from error
+
+
+def runtime_error(error: Exception, where: str) -> TransloadError:
+    """Our exception for one of ONNX Runtime's, whose classes have no base class of their own but Exception."""
+    message = str(error).strip()
+    if "NOT_IMPLEMENTED" in message:
+        return UnsupportedError(f"ONNX Runtime has no kernel for an operator of this model: {message}", where=where)
+    return ExecutionError(f"ONNX Runtime failed: {message}", where=where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,7 +39,9 @@ def flatten_arguments(interface: Interface, args: Sequence[Any], kwargs: Mapping
         given[name] = value
     feed: dict[str, Array] = {}
     for name, node in interface.inputs.items():
-        if name in given:
+        if type(node) is Tensor and name in given:
+            feed[node.name] = given[name]
+        elif name in given:
             _flatten(given[name], node, name, feed)
         elif any(leaves(node)):
             raise UsageError(f"The parameter {name!r} is missing.", hint=f"It takes {describe(node)}.")
@@ -47,22 +50,29 @@ def flatten_arguments(interface: Interface, args: Sequence[Any], kwargs: Mapping
 
 def unflatten(node: Node, tensors: Mapping[str, Array]) -> Any:
     """A value in the source's structure, its leaves taken from `tensors` by name."""
+    # Most calls end here; matching patterns costs a microsecond.
+    if type(node) is Tensor:
+        return tensors[node.name]
     match node:
-        case Tensor(name=name):
-            return tensors[name]
         case List(items=items):
             return [unflatten(item, tensors) for item in items]
         case Tuple(items=items, fields=fields, name=name):
             values = [unflatten(item, tensors) for item in items]
             if fields is None:
                 return tuple(values)
-            return namedtuple(name or "Output", fields)(*values)
+            return _named_tuple(name or "Output", fields)(*values)
         case Dict(items=mapping):
             return {key: unflatten(item, tensors) for key, item in mapping.items()}
         case Nothing():
             return None
         case Constant(value=value):
             return value
+
+
+@functools.cache
+def _named_tuple(name: str, fields: tuple[str, ...]) -> Any:
+    # Making the class takes longer than many models take to run.
+    return namedtuple(name, fields)
 
 
 def describe(node: Node) -> str:

@@ -6,7 +6,7 @@ None); the leaves name the ONNX graph's inputs and outputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 
 import msgspec
 
@@ -189,3 +189,33 @@ def decode_interface(data: bytes | memoryview, member: str) -> Interface:
         if any(isinstance(dim, int) and dim < 0 for dim in tensor.shape or ()):
             raise PackageError("A tensor has a negative size.", member=member, rule="interface-schema")
     return interface
+
+
+def check_fit(
+    interface: Interface,
+    graph_inputs: Iterable[str],
+    graph_outputs: Iterable[str],
+    initializers: Container[str],
+    component: str,
+) -> None:
+    """Refuse an interface whose tensors are not the inputs and outputs of the graph.
+
+    An input with an initializer is a constant of the graph, unless the interface says that it is state; and state has
+    an initializer.
+
+    Raises:
+        PackageError: with the rule `interface-fits`.
+    """
+    state = {each.input.name for each in interface.state}
+    taken = [name for name in graph_inputs if (name in initializers) is (name in state)]
+    for kind, graph_names, tensors in (
+        ("inputs", taken, input_tensors(interface)),
+        ("outputs", graph_outputs, output_tensors(interface)),
+    ):
+        ours, theirs = {tensor.name for tensor in tensors}, set(graph_names)
+        if ours != theirs:
+            raise PackageError(
+                f"The interface's {kind} {sorted(ours)} are not the graph's {sorted(theirs)}.",
+                member=component,
+                rule="interface-fits",
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,8 @@ import onnx_ir as ir
 
 from transload.serialize.archive_writer import Bytes, Content, Digest, write_archive
 from transload.serialize.errors import PackageError
-from transload.serialize.interface import Interface, encode_interface, input_tensors, output_tensors
+from transload.serialize.interface import Interface, check_fit, encode_interface, input_tensors, output_tensors
+from transload.serialize.layout import DATA_NAME, INTERFACE_NAME, MODEL_NAME, SHARED_DATA_NAME, asset_uri
 from transload.serialize.manifest import (
     FOLDER_OPTION,
     MANIFEST_NAME,
@@ -37,10 +38,6 @@ from transload.serialize.weights import (
     lay_out_tensors,
 )
 
-MODEL_NAME = "model.onnx"
-DATA_NAME = "model.onnx.data"
-SHARED_DATA_NAME = "weights.data"
-INTERFACE_NAME = "interface.json"
 CPU_PROVIDER = "CPUExecutionProvider"
 
 
@@ -136,45 +133,6 @@ def _add_assets(contents: dict[str, Content], assets: Mapping[str, bytes]) -> st
     uri = asset_uri({name: hashlib.sha256(data).hexdigest() for name, data in assets.items()})
     contents.update({f"{asset_folder(uri)}/{name}": Bytes(data) for name, data in assets.items()})
     return uri
-
-
-def asset_uri(sha256: Mapping[str, str]) -> str:
-    """ONNX Runtime's name for a folder of shared files, given the SHA-256 of each by relative path.
-
-    Source: onnxruntime `model_package/README.md`, "Canonical asset URI".
-    """
-    lines = "".join(f"{sha256[name]}  {name}\n" for name in sorted(sha256, key=str.encode))
-    return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
-
-
-def check_fit(
-    interface: Interface,
-    graph_inputs: Iterable[str],
-    graph_outputs: Iterable[str],
-    initializers: Container[str],
-    component: str,
-) -> None:
-    """Refuse an interface whose tensors are not the inputs and outputs of the graph.
-
-    An input with an initializer is a constant of the graph, unless the interface says that it is state; and state has
-    an initializer.
-
-    Raises:
-        PackageError: with the rule `interface-fits`.
-    """
-    state = {each.input.name for each in interface.state}
-    taken = [name for name in graph_inputs if (name in initializers) is (name in state)]
-    for kind, graph_names, tensors in (
-        ("inputs", taken, input_tensors(interface)),
-        ("outputs", graph_outputs, output_tensors(interface)),
-    ):
-        ours, theirs = {tensor.name for tensor in tensors}, set(graph_names)
-        if ours != theirs:
-            raise PackageError(
-                f"The interface's {kind} {sorted(ours)} are not the graph's {sorted(theirs)}.",
-                member=component,
-                rule="interface-fits",
-            )
 
 
 def _sharing_groups(

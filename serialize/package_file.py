@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, get_args
+from typing import TYPE_CHECKING, Literal, Self, get_args
 
 import onnx
-import onnx_ir as ir
 
 from transload.serialize.archive import Archive, open_archive
 from transload.serialize.errors import PackageError, UsageError
@@ -19,10 +18,12 @@ from transload.serialize.external_data import parse_model, point_into
 from transload.serialize.interface import (
     Interface,
     Tensor,
+    check_fit,
     decode_interface,
     input_tensors,
     output_tensors,
 )
+from transload.serialize.layout import DATA_NAME, INTERFACE_NAME, MODEL_NAME, SHARED_DATA_NAME, asset_uri
 from transload.serialize.manifest import (
     FOLDER_OPTION,
     MANIFEST_NAME,
@@ -32,18 +33,11 @@ from transload.serialize.manifest import (
     asset_folder,
     decode_manifest,
 )
-from transload.serialize.package import (
-    DATA_NAME,
-    INTERFACE_NAME,
-    MODEL_NAME,
-    SHARED_DATA_NAME,
-    Component,
-    Package,
-    asset_uri,
-    check_fit,
-)
 from transload.serialize.vectors import Array, VectorSet, check_tensors, decode_tensor, member_names
 from transload.serialize.zip_records import Member
+
+if TYPE_CHECKING:
+    from transload.serialize.package import Package
 
 Integrity = Literal["none", "crc32", "sha256"]
 
@@ -199,6 +193,12 @@ class PackageFile:
 
     def to_package(self) -> Package:
         """The package in memory, its weights still lying in this file."""
+        # Imported here: running a package must not pay for onnx_ir, which takes longer to import than most models
+        # take to load (it loads sympy).
+        import onnx_ir as ir
+
+        from transload.serialize.package import Component, Package
+
         components = []
         for name in self.component_names:
             model = ir.from_proto(self.model_proto(name))

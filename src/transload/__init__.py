@@ -47,7 +47,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use: onnx_ir, on which transload.serialize stands, takes 0.4 s to import (it loads sympy).
+    # Imported on first use: onnxruntime and, for conversions, onnx_ir take longer to import than all of transload.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

@@ -20,7 +20,7 @@ from transload.runtime import load
 from transload.serialize import Component, Package, open_package
 from transload.serialize.errors import PackageError, UsageError
 from transload.serialize.folder import pack_folder, unpack_package
-from transload.serialize.package import asset_uri
+from transload.serialize.layout import asset_uri
 
 
 def test_saving_twice_gives_the_same_bytes(package: Package, package_bytes: bytes, tmp_path: Path) -> None:
