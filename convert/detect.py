@@ -17,7 +17,7 @@ FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*
 
 LOOKED_FOR = (
     "a SavedModel folder, a TorchScript file, an ExportedProgram (.pt2), an ONNX model, a frozen GraphDef "
-    "(.pb or .pbtxt), a Keras model (.keras or .h5), or the name of a module factory (package.module:callable)"
+    "(.pb or .pbtxt), a TensorFlow 1 checkpoint with its graph (.meta), a Keras model (.keras or .h5), or the name of a module factory (package.module:callable)"
 )
 
 _HEAD_BYTES = 64 << 10
@@ -29,6 +29,8 @@ _ONNX_GRAPH = (7, LENGTH)
 _GRAPH_DEF_FIELDS = {(1, LENGTH), (2, LENGTH), (3, VARINT), (4, LENGTH), (5, LENGTH)}
 _GRAPH_DEF_NODE = (1, LENGTH)
 _NODE_DEF_FIELDS = {(n, LENGTH) for n in range(1, 8)}
+_META_GRAPH_FIELDS = {(n, LENGTH) for n in range(1, 8)}
+_META_GRAPH_GRAPH = (2, LENGTH)
 _SAVED_MODEL_FIELDS = {(1, VARINT), (2, LENGTH)}
 
 _TF_MODULES = {
@@ -65,7 +67,7 @@ def detect_source(
     arguments = tuple(args), dict(kwargs) if kwargs else None
     if not isinstance(source, str | Path):
         return Source(_kind_of_object(source), None, source, *arguments)
-    path = Path(source)
+    path = _find_meta_graph(Path(source))
     if isinstance(source, str) and FACTORY.fullmatch(source) and not path.exists():
         return Source(SourceKind.TORCH_MODULE, None, source, *arguments)
     if not path.exists():
@@ -115,6 +117,13 @@ def _kind_of_object(value: Any) -> SourceKind:
     )
 
 
+def _find_meta_graph(path: Path) -> Path:
+    """The graph of a checkpoint where its prefix or another of its files is named, else the path as it is."""
+    is_part = re.search(r"\.(index|data-\d+-of-\d+)$", path.name)
+    meta = Path(f"{str(path)[: -len(is_part[0])] if is_part else path}.meta")
+    return meta if meta.is_file() and (is_part or not path.exists()) else path
+
+
 def _kind_of_folder(path: Path) -> SourceKind:
     if any((path / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt")):
         return SourceKind.SAVED_MODEL
@@ -122,6 +131,9 @@ def _kind_of_folder(path: Path) -> SourceKind:
         raise UsageError(
             f"{path} is an unpacked package, not a source.", hint=f"Run `transload pack {path} -o FILE.tload`."
         )
+    graphs = sorted(file.name for file in path.glob("*.meta"))
+    if graphs and (path / "checkpoint").is_file():
+        raise UsageError(f"{path} is a folder of checkpoints.", hint=f"Name one: {path / graphs[-1]}.")
     models = sorted(file.name for file in path.glob("*.onnx"))
     if models:
         raise UsageError(f"{path} is a folder with ONNX models in it.", hint=f"Name the file: {path / models[0]}.")
@@ -206,6 +218,8 @@ def _kind_of_text(head: bytes, path: Path) -> SourceKind | None:
         raise _bare_saved_model(path)
     if re.match(rb"(node|library|versions)\s*:?\s*\{", text):
         return SourceKind.GRAPH_DEF
+    if re.match(rb"meta_info_def\s*:?\s*\{", text):
+        return SourceKind.TF_CHECKPOINT
     return None
 
 
@@ -226,6 +240,8 @@ def _kind_of_protobuf(path: Path) -> SourceKind:
         raise SourceError(f"{path} begins like an ONNX model but is cut off or damaged.")
     if not broken and _ONNX_GRAPH in tags and tags <= _ONNX_FIELDS:
         return SourceKind.ONNX
+    if not broken and _is_meta_graph(path, tags):
+        return SourceKind.TF_CHECKPOINT
     if first_node and {(1, LENGTH), (2, LENGTH)} <= first_node <= _NODE_DEF_FIELDS and tags <= _GRAPH_DEF_FIELDS:
         if broken:
             raise SourceError(f"{path} begins like a GraphDef but is cut off or damaged.")
@@ -233,6 +249,20 @@ def _kind_of_protobuf(path: Path) -> SourceKind:
     if not broken and tags == _SAVED_MODEL_FIELDS:
         raise _bare_saved_model(path)
     raise SourceError(f"{path} is no source that transload knows.", hint=f"Sources are {LOOKED_FOR}.")
+
+
+def _is_meta_graph(path: Path, tags: set[tuple[int, int]]) -> bool:
+    """Whether the second field is a graph: in a GraphDef it is the library of functions, which holds no nodes."""
+    if _META_GRAPH_GRAPH not in tags or not tags <= _META_GRAPH_FIELDS:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            graph = next(field for field in scan_fields(data) if field[:2] == _META_GRAPH_GRAPH)
+            node = next(field for field in scan_fields(data, *graph[2:]) if field[:2] == _GRAPH_DEF_NODE)
+            fields = {(inner.number, inner.wire_type) for inner in scan_fields(data, *node[2:])}
+        except (StopIteration, WireFormatError):
+            return False
+    return {(1, LENGTH), (2, LENGTH)} <= fields <= _NODE_DEF_FIELDS
 
 
 def _bare_saved_model(path: Path) -> UsageError:

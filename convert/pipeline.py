@@ -29,6 +29,7 @@ FRONT_ENDS: Mapping[SourceKind, str] = {
     SourceKind.SAVED_MODEL: "transload.convert.tensorflow.saved_model",
     SourceKind.GRAPH_DEF: "transload.convert.tensorflow.graph_def",
     SourceKind.KERAS: "transload.convert.tensorflow.keras_file",
+    SourceKind.TF_CHECKPOINT: "transload.convert.tensorflow.checkpoint",
     SourceKind.TF_FUNCTION: "transload.convert.tensorflow.tf_function",
     SourceKind.TF_MODULE: "transload.convert.tensorflow.tf_module",
     SourceKind.ONNX: "transload.convert.onnx.onnx_file",

@@ -17,6 +17,7 @@ class SourceKind(StrEnum):
     SAVED_MODEL = "saved-model"
     GRAPH_DEF = "graph-def"
     KERAS = "keras"
+    TF_CHECKPOINT = "tf-checkpoint"
     TF_FUNCTION = "tf-function"
     TF_MODULE = "tf-module"
     ONNX = "onnx"

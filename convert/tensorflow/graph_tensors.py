@@ -62,21 +62,30 @@ def find_placeholders(graph: Any, outputs: Sequence[str]) -> list[str]:
     Raises:
         UsageError: a tensor is not there, or none needs a placeholder.
     """
-    needed: set[str] = set()
-    waiting = [tensor.op.name for tensor in find_tensors(graph, outputs)]
-    operations = {operation.name: operation for operation in graph.get_operations()}
-    while waiting:
-        name = waiting.pop()
-        if name in operations and name not in needed:
-            needed.add(name)
-            waiting += [_node_name(each) for each in operations[name].node_def.input]
-    found = [name for name, operation in operations.items() if name in needed and operation.type == "Placeholder"]
+    found = _needed_placeholders(graph, [tensor.op.name for tensor in find_tensors(graph, outputs)])
     if not found:
         raise UsageError(
             f"No placeholder leads to {', '.join(outputs)}.",
             hint=f"Sinks of the graph: {', '.join(list_sinks(graph))}.",
         )
     return found
+
+
+def leads_from_placeholder(graph: Any, output: str) -> bool:
+    """Whether a tensor of the graph needs a placeholder."""
+    return bool(_needed_placeholders(graph, [_node_name(output)]))
+
+
+def _needed_placeholders(graph: Any, nodes: Sequence[str]) -> list[str]:
+    needed: set[str] = set()
+    waiting = list(nodes)
+    operations = {operation.name: operation for operation in graph.get_operations()}
+    while waiting:
+        name = waiting.pop()
+        if name in operations and name not in needed:
+            needed.add(name)
+            waiting += [_node_name(each) for each in operations[name].node_def.input]
+    return [name for name, operation in operations.items() if name in needed and operation.type == "Placeholder"]
 
 
 def list_sinks(graph: Any) -> list[str]:

@@ -57,9 +57,7 @@ def read_saved_model(folder: Path) -> Any:
     Raises:
         SourceError: it cannot be parsed.
     """
-    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
-    proto = SavedModel()
+    proto = new_saved_model()
     try:
         if (folder / "saved_model.pb").is_file():
             proto.ParseFromString((folder / "saved_model.pb").read_bytes())
@@ -68,6 +66,13 @@ def read_saved_model(folder: Path) -> Any:
     except (DecodeError, text_format.ParseError, UnicodeDecodeError, OSError) as error:
         raise SourceError(f"{folder.name} is not a readable SavedModel: {error}") from error
     return proto
+
+
+def new_saved_model() -> Any:
+    """An empty SavedModel protobuf."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    return SavedModel()
 
 
 def _load(path: Path, proto: Any, options: ConvertOptions) -> Any:
