@@ -11,13 +11,14 @@ from typing import Any
 
 from transload.convert.source import Source, SourceKind
 from transload.convert.wire_format import LENGTH, VARINT, WireFormatError, scan_fields
-from transload.serialize.errors import SourceError, UnsupportedError, UsageError
+from transload.serialize.errors import SourceError, UsageError
 
 FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 LOOKED_FOR = (
     "a SavedModel folder, a TorchScript file, an ExportedProgram (.pt2), an ONNX model, a frozen GraphDef "
-    "(.pb or .pbtxt), a TensorFlow 1 checkpoint with its graph (.meta), a Keras model (.keras or .h5), or the name of a module factory (package.module:callable)"
+    "(.pb or .pbtxt), a TensorFlow 1 checkpoint with its graph (.meta), a Keras model (.keras or .h5), a TFLite model, "
+    "or the name of a module factory (package.module:callable)"
 )
 
 _HEAD_BYTES = 64 << 10
@@ -61,7 +62,6 @@ def detect_source(
 
     Raises:
         UsageError: there is no such file, or it holds something other than a model (weights, a package).
-        UnsupportedError: a kind of model that transload does not convert yet.
         SourceError: the file is damaged, can run code, or is nothing known.
     """
     arguments = tuple(args), dict(kwargs) if kwargs else None
@@ -156,10 +156,7 @@ def _kind_of_file(path: Path, trust_source: bool) -> SourceKind:
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return _kind_of_hdf5(path)
     if head[4:8] == b"TFL3":
-        raise UnsupportedError(
-            f"{path} is a TFLite model, which transload does not convert yet.",
-            hint="Convert the SavedModel or Keras model that it was made from.",
-        )
+        return SourceKind.TFLITE
     if head.startswith(b"version https://git-lfs.github.com/spec/"):
         raise SourceError(f"{path} is a Git LFS pointer, not the file itself.", hint="Run `git lfs pull`.")
     if head[8:10] == b'{"' and int.from_bytes(head[:8], "little") <= path.stat().st_size:

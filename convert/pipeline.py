@@ -32,6 +32,7 @@ FRONT_ENDS: Mapping[SourceKind, str] = {
     SourceKind.TF_CHECKPOINT: "transload.convert.tensorflow.checkpoint",
     SourceKind.TF_FUNCTION: "transload.convert.tensorflow.tf_function",
     SourceKind.TF_MODULE: "transload.convert.tensorflow.tf_module",
+    SourceKind.TFLITE: "transload.convert.tensorflow.tflite_file",
     SourceKind.ONNX: "transload.convert.onnx.onnx_file",
 }
 """The module with the `capture` function for each kind; imported only when a source of that kind comes."""

@@ -20,6 +20,7 @@ class SourceKind(StrEnum):
     TF_CHECKPOINT = "tf-checkpoint"
     TF_FUNCTION = "tf-function"
     TF_MODULE = "tf-module"
+    TFLITE = "tflite"
     ONNX = "onnx"
 
 

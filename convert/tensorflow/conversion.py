@@ -118,7 +118,7 @@ def _convert(
     names = [*(name for name in weights if name in present), *(name for name in inputs if name in present)]
     model = convert_graph(graph_def, names, list(own_names), opset)
     attach_weights(model, weights)
-    _rename(model, {name: leaf.name for name, leaf in inputs.items()} | own_names)
+    rename_ends(model, {name: leaf.name for name, leaf in inputs.items()} | own_names)
     return model
 
 
@@ -135,7 +135,7 @@ def _add_output_nodes(graph_def: Any, output_names: Sequence[str], outputs: Sequ
     return own_names
 
 
-def _rename(model: ir.Model, names: Mapping[str, str]) -> None:
+def rename_ends(model: ir.Model, names: Mapping[str, str]) -> None:
     """Give the graph's inputs and outputs our names; whatever else had one of these gets another."""
     graph = model.graph
     ends = {id(value) for value in (*graph.inputs, *graph.outputs)}

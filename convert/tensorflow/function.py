@@ -85,21 +85,21 @@ def capture_function(named: NamedFunction, options: ConvertOptions, kind: str) -
         model = convert_function(named.function, named.inputs, output_names, output_leaves, opset)
     else:
         model = convert_frozen(named.graph_def, named.inputs, output_names, output_leaves, opset)
-    _declare_inputs(model, [leaf for node in named.tree.values() for leaf in leaves(node)])
-    _declare_outputs(model, output_leaves)
+    declare_inputs(model, [leaf for node in named.tree.values() for leaf in leaves(node)])
+    declare_outputs(model, output_leaves)
     return Capture(
         component=named.component,
         model=model,
         inputs=dict(named.tree),
         outputs=named.outputs,
         reference=FunctionReference(named),
-        example=_make_example(named, options),
+        example=complete_example(list(named.inputs.values()), options),
         source=SourceRecord(kind, "tensorflow", VERSION),
     )
 
 
-def _make_example(named: NamedFunction, options: ConvertOptions) -> dict[str, Array]:
-    tensors = list(named.inputs.values())
+def complete_example(tensors: Sequence[Tensor], options: ConvertOptions) -> dict[str, Array]:
+    """A value for each input: the user's, else one made up."""
     specs = tuple(InputSpec(leaf.name, leaf.dtype, tuple(dim or 1 for dim in leaf.shape or ())) for leaf in tensors)
     example = make_example(specs, options.seed)
     for name, array in (options.example or {}).items():
@@ -107,7 +107,7 @@ def _make_example(named: NamedFunction, options: ConvertOptions) -> dict[str, Ar
     return example
 
 
-def _declare_inputs(model: ir.Model, tensors: Sequence[Tensor]) -> None:
+def declare_inputs(model: ir.Model, tensors: Sequence[Tensor]) -> None:
     """Give the graph's inputs our order, dtypes and dimension names; add those that no operation uses."""
     present = {value.name: value for value in model.graph.inputs}
     model.graph.inputs.clear()
@@ -118,16 +118,21 @@ def _declare_inputs(model: ir.Model, tensors: Sequence[Tensor]) -> None:
         model.graph.inputs.append(value)
 
 
-def _declare_outputs(model: ir.Model, tensors: Sequence[Tensor]) -> None:
+def declare_outputs(model: ir.Model, tensors: Sequence[Tensor]) -> None:
+    """Give the graph's outputs our dtypes and dimensions."""
     for value, leaf in zip(model.graph.outputs, tensors, strict=True):
         value.type = ir.TensorType(ir.DataType(ONNX_NUMBER[leaf.dtype]))
         value.shape = None if leaf.shape is None else ir.Shape(leaf.shape)
 
 
+def decode_texts(array: Array) -> Array:
+    """An array of Python objects with its bytes decoded; others as they are."""
+    if array.dtype != object:
+        return array
+    texts = [item.decode() if isinstance(item, bytes) else item for item in array.ravel()]
+    return np.array(texts, dtype=object).reshape(array.shape)
+
+
 def _to_array(result: Any) -> Array:
-    array: Array = result.numpy() if hasattr(result, "numpy") else np.asarray(result)
-    if result.dtype == tf.string:
-        array = np.asarray(array, dtype=object)
-        texts = [item.decode() if isinstance(item, bytes) else item for item in array.ravel()]
-        return np.array(texts, dtype=object).reshape(array.shape)
-    return np.asarray(array)
+    array = result.numpy() if hasattr(result, "numpy") else result
+    return decode_texts(np.asarray(array, dtype=object if result.dtype == tf.string else None))

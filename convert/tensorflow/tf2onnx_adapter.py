@@ -6,7 +6,8 @@ import contextlib
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -110,30 +111,65 @@ def convert_graph(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str],
     Raises:
         UnsupportedError: it lists every operation that tf2onnx could not convert.
     """
+
+    def parse() -> Any:
+        with tf.Graph().as_default() as graph:
+            tf.import_graph_def(graph_def, name="")
+            return tfonnx.process_tf_graph(
+                graph,
+                continue_on_error=True,
+                opset=opset,
+                input_names=list(inputs),
+                output_names=list(outputs),
+            )
+
+    return _convert(parse)
+
+
+def convert_tflite(path: Path, inputs: Sequence[str], outputs: Sequence[str], opset: int) -> ir.Model:
+    """Translate a TFLite file; its first subgraph is the model.
+
+    Args:
+        path: The file.
+        inputs, outputs: The file's names of tensors, which the ONNX graph keeps; no tensor twice.
+        opset: The ONNX opset to write.
+
+    Raises:
+        UnsupportedError: it lists every operation that tf2onnx could not convert.
+    """
+
+    def parse() -> Any:
+        return tfonnx.process_tf_graph(
+            None,
+            continue_on_error=True,
+            opset=opset,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            tflite_path=str(path),
+        )
+
+    return _convert(parse)
+
+
+def _convert(parse: Callable[[], Any]) -> ir.Model:
+    """Optimise what `parse` makes, a graph of tf2onnx."""
     with _translate_errors("tf2onnx cannot convert the graph"):
         try:
             # With `catch_errors` tf2onnx copies the whole graph, weights included, before each optimiser: 8.4 GB
             # instead of 4.6 GB for ResNet50V2's 102 MB.
-            return _convert(graph_def, inputs, outputs, opset, catch_errors=False)
+            return _try_to_convert(parse, catch_errors=False)
         except (UnsupportedError, MemoryError):
             raise
         except Exception:
             # An optimiser of tf2onnx raised, which may be anything, and left the graph half changed. The copies are
             # the price of going on without that optimiser.
-            return _convert(graph_def, inputs, outputs, opset, catch_errors=True)
+            return _try_to_convert(parse, catch_errors=True)
 
 
-def _convert(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str], opset: int, catch_errors: bool) -> ir.Model:
+def _try_to_convert(parse: Callable[[], Any], catch_errors: bool) -> ir.Model:
     collector = _ErrorCollector()
-    with _quiet(collector), tf.Graph().as_default() as graph:
-        tf.import_graph_def(graph_def, name="")
-        converted = tfonnx.process_tf_graph(
-            graph,
-            continue_on_error=True,
-            opset=opset,
-            input_names=list(inputs),
-            output_names=list(outputs),
-        )
+    with _quiet(collector):
+        converted = parse()
         _refuse(collector.operations)
         optimized = tf2onnx.optimizer.optimize_graph(converted, catch_errors=catch_errors, optimizers=OPTIMIZERS)
         model = _to_ir(optimized.make_model(""))

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from transload.convert.detect import detect_source
 from transload.convert.source import SourceKind
-from transload.serialize.errors import SourceError, TransloadError, UnsupportedError, UsageError
+from transload.serialize.errors import SourceError, TransloadError, UsageError
 
 
 @pytest.fixture
@@ -140,10 +140,9 @@ class TestTensorflow:
         with pytest.raises(UsageError, match="weights alone"):
             detect_source(odd_name)
 
-    def test_tflite_is_not_yet_supported(self, odd_name: Path) -> None:
+    def test_tflite(self, odd_name: Path) -> None:
         odd_name.write_bytes(b"\x1c\0\0\0TFL3" + bytes(20))
-        with pytest.raises(UnsupportedError, match="TFLite"):
-            detect_source(odd_name)
+        assert detect_source(odd_name).kind is SourceKind.TFLITE
 
     @pytest.mark.parametrize(
         ("module", "name", "kind"),
