@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,7 @@ from transload.convert.tensorflow.function import complete_example, declare_inpu
 from transload.convert.tensorflow.signature import check_names, name_dimensions
 from transload.convert.tensorflow.tf2onnx_adapter import convert_tflite
 from transload.convert.tensorflow.tflite_schema import Signature, read_model_facts
-from transload.convert.tensorflow.trust import check_operation_names
-from transload.serialize.errors import SourceError, UnsupportedError, UsageError
+from transload.serialize.errors import SourceError, UnsupportedError, UnsupportedOperation, UsageError
 from transload.serialize.interface import SourceRecord, Tensor, leaves
 
 COMPONENT = "graph"
@@ -73,15 +72,14 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     """Capture the first subgraph of a TFLite file.
 
     Raises:
-        SourceError: the file is damaged, or holds operations of TensorFlow that touch files or run Python.
+        SourceError: the file is damaged.
         UsageError: there is no such signature, or an input description does not fit.
         UnsupportedError: operations that cannot be converted, or a signature of another subgraph.
     """
     path = source.path
     assert path is not None
     facts = read_model_facts(path)
-    if not options.trust_source:
-        check_operation_names([name.removeprefix("Flex") for name in facts.custom_operations], path)
+    _refuse_tensorflow_operations(facts.custom_operations)
     interpreter = _open(path)
     signature = _choose_signature(facts.signatures, options)
     inputs, outputs = _named_tensors(interpreter, signature)
@@ -105,6 +103,17 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
             source=SourceRecord(source.kind.value, "tensorflow", VERSION),
         )
     ]
+
+
+def _refuse_tensorflow_operations(names: Sequence[str]) -> None:
+    """TensorFlow 2.21 ships no interpreter for Python that runs them, and so nothing can be proven of a file."""
+    if found := [name for name in names if name.startswith("Flex")]:
+        operations = tuple(UnsupportedOperation(name, reason="an operation of TensorFlow itself") for name in found)
+        raise UnsupportedError(
+            f"{len(found)} operations of the TFLite file are none of TFLite's own.",
+            operations=operations,
+            hint="Convert the model that the file was made from.",
+        )
 
 
 def _open(path: Path) -> Any:

@@ -103,15 +103,6 @@ def check_graph_trust(graph_def: Any, path: Path) -> None:
     _refuse(_find_dangerous(_Graph(graph_def)), path)
 
 
-def check_operation_names(names: Iterable[str], path: Path) -> None:
-    """Refuse operations that could touch files or run Python, where nothing but their names is known.
-
-    Raises:
-        SourceError: it names every such operation.
-    """
-    _refuse([name for name in names if name in DANGEROUS | SAVERS | RESTORERS], path)
-
-
 def check_outputs_trust(graph_def: Any, outputs: Iterable[str], path: Path) -> None:
     """Refuse a GraphDef where an output needs a checkpoint to be read or written; unused savers may lie around.
 

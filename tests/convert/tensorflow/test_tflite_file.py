@@ -144,24 +144,26 @@ def test_a_file_without_signatures_goes_by_its_tensors(tmp_path: Path, monkeypat
     np.testing.assert_array_equal(run_capture(found, {name: np.zeros((2, 4), np.float32)})[output], np.ones((2, 4)))
 
 
-def test_every_operation_that_cannot_be_converted_is_listed(tmp_path: Path) -> None:
+def test_operations_of_tensorflow_itself_are_refused_all_at_once(tmp_path: Path) -> None:
     path = write_functions(
         tmp_path / "m.tflite",
         flex=True,
-        serve=lambda x: {"a": tf.linalg.svd(x)[0], "b": tf.linalg.eigh(tf.matmul(x, x, transpose_a=True))[0]},
+        serve=lambda x: {"y": tf.io.decode_base64(tf.strings.as_string(x)), "text": tf.io.read_file("/etc/hostname")},
+    )
+    with pytest.raises(UnsupportedError, match="3 operations") as caught:
+        capture(detect_source(path), ConvertOptions())
+    names = {operation.name for operation in caught.value.operations}
+    assert names == {"FlexAsString", "FlexDecodeBase64", "FlexReadFile"}
+
+
+def test_every_operation_without_a_translation_is_listed(tmp_path: Path) -> None:
+    path = write_functions(
+        tmp_path / "m.tflite",
+        serve=lambda x: {"a": tf.bitcast(x, tf.int32), "b": tf.raw_ops.Bucketize(input=x, boundaries=[0.0, 1.0])},
     )
     with pytest.raises(UnsupportedError) as caught:
         capture(detect_source(path), ConvertOptions())
-    assert {operation.name for operation in caught.value.operations} == {"Svd", "SelfAdjointEigV2"}
-
-
-def test_tensorflow_s_file_operations_are_refused_without_trust(tmp_path: Path) -> None:
-    path = write_functions(
-        tmp_path / "m.tflite", flex=True, serve=lambda x: {"y": x + 1.0, "text": tf.io.read_file("/etc/hostname")}
-    )
-    assert read_model_facts(path).custom_operations == ("FlexReadFile",)
-    with pytest.raises(SourceError, match=r"ReadFile(.|\n)*--trust-source"):
-        capture(detect_source(path), ConvertOptions())
+    assert {operation.name for operation in caught.value.operations} == {"TFL_BITCAST", "TFL_BUCKETIZE"}
 
 
 @pytest.mark.parametrize("content", [b"\x1c\0\0\0TFL3" + bytes(20), b"\xff\xff\xff\x7fTFL3" + bytes(100)])
