@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from transload.convert.source import Source, SourceKind
-from transload.convert.wire_format import LENGTH, VARINT, WireFormatError, scan_fields
 from transload.serialize.errors import SourceError, UsageError
+from transload.serialize.wire_format import LENGTH, VARINT, WireFormatError, scan_fields
 
 FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 

@@ -32,7 +32,7 @@ def create_session(
         optimize: False switches graph optimisations off, and pre-packing, which copies weights for faster kernels.
 
     Raises:
-        PackageError: model or weights are damaged.
+        PackageError: model or weights are damaged, or the file was replaced meanwhile.
         UnsupportedError: ONNX Runtime has no kernel for an operator.
         ExecutionError: ONNX Runtime refuses the model for another reason.
     """
@@ -47,6 +47,8 @@ def create_session(
     model: bytes = package.model_proto(component).SerializeToString()
     with runtime_errors(f"component {component!r} of {package.path.name}"):
         session = ort.InferenceSession(model, options, providers=providers)
+    # ONNX Runtime has opened the file by its name, and mapped whatever lay there.
+    package.archive.check_unchanged()
     wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
     if wanted not in session.get_providers():
         # ONNX Runtime itself goes on with the next provider and says so in a log line only.

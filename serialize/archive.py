@@ -14,10 +14,11 @@ from types import MappingProxyType
 from transload.serialize import zip_records as zr
 from transload.serialize.errors import PackageError
 from transload.serialize.member_names import check_name, check_names
-from transload.serialize.platform import map_file
+from transload.serialize.platform import FileState, file_state, map_file
 from transload.serialize.zip_records import Member
 
-MAX_CENTRAL_BYTES = 64 << 20
+MAX_CENTRAL_BYTES = 4 << 20
+"""Tens of thousands of members, more than a manifest can list; Python takes ten times as much memory for them."""
 CHUNK_BYTES = 8 << 20
 
 
@@ -28,16 +29,37 @@ class Archive:
     path: Path
     members: Mapping[str, Member]
     mapping: mmap.mmap
+    state: FileState
+
+    def check_unchanged(self) -> None:
+        """Refuse to go on when the path no longer leads to the file that was checked, as it was then.
+
+        Whoever opens the path anew, as ONNX Runtime does, would read other bytes than were checked.
+
+        Raises:
+            PackageError: the file was replaced, written to, cut short or removed.
+        """
+        try:
+            state = file_state(self.path.stat())
+        except OSError:
+            state = None
+        if state != self.state:
+            raise PackageError(
+                f"{self.path} changed after it was opened.", rule="changed", hint="Open the package again."
+            )
 
     def view(self, name: str) -> memoryview:
         """The content of a member, not copied and not checked against its CRC-32.
 
         Raises:
-            PackageError: there is no such member.
+            PackageError: there is no such member, or the file was cut short since it was opened.
         """
         member = self.members.get(name)
         if member is None:
             raise PackageError(f"The package has no member {name!r}.", member=name, rule="members")
+        # Reading a page past the end of the file would kill the process.
+        if self.mapping.size() < len(self.mapping):
+            raise PackageError(f"{self.path} was cut short after it was opened.", member=name, rule="changed")
         return memoryview(self.mapping)[member.offset : member.offset + member.size_bytes]
 
     def check_crc32(self, name: str) -> None:
@@ -67,9 +89,9 @@ def open_archive(path: Path) -> Archive:
     """
     # ONNX Runtime refuses external data behind symbolic links, which is how model caches store files.
     path = path.resolve()
-    mapping = map_file(path)
+    mapping, state = map_file(path)
     members = _read_members(memoryview(mapping))
-    return Archive(path, MappingProxyType({member.name: member for member in members}), mapping)
+    return Archive(path, MappingProxyType({member.name: member for member in members}), mapping, state)
 
 
 def _read_members(data: memoryview) -> tuple[Member, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,10 +28,18 @@ class FileContent:
     size_bytes: int
 
     def chunks(self) -> Iterator[Buffer]:
-        """The file in pieces."""
+        """The file in pieces.
+
+        Raises:
+            PackageError: its size is not what it was.
+        """
+        count = 0
         with self.path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
+                count += len(chunk)
                 yield chunk
+        if count != self.size_bytes:
+            raise PackageError(f"{self.path} changed while it was packed.", rule="changed")
 
 
 def unpack_package(path: str | Path, folder: str | Path) -> Path:
@@ -105,11 +114,15 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     for root, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(root, name)
-            if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            status = path.lstat()
+            is_file = stat.S_ISREG(status.st_mode)
+            # What an unknown folder links to may be any file of the user's, and would be carried into the package.
+            if not (is_file or stat.S_ISDIR(status.st_mode)) or (is_file and status.st_nlink > 1):
                 raise PackageError(
-                    f"{path} is not a regular file or folder.",
+                    f"{path} is not a folder or a regular file without further links.",
                     member=path.relative_to(folder).as_posix(),
                     rule="regular-file",
+                    hint="Copy the folder without links.",
                 )
         for name in files:
             path = Path(root, name)

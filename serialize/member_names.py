@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import unicodedata
 from collections.abc import Iterable
 
 from transload.serialize.errors import PackageError
 
-MAX_NAME_BYTES = 4096
+MAX_NAME_BYTES = 1024
+MAX_PARTS = 64
+MAX_PART_BYTES = 255
+"""What Linux, macOS and Windows allow for one file or folder."""
+
+_DEVICES = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³])(\..*)?", re.IGNORECASE)
+"""Names that mean a device on Windows, in any folder and with any suffix."""
 
 
 def check_name(name: str) -> None:
@@ -29,11 +37,17 @@ def _problem(name: str) -> str:
         return "holds a control, format or unassigned character"
     if unicodedata.normalize("NFC", name) != name:
         return "is not normalized (NFC)"
+    if name.count("/") >= MAX_PARTS:
+        return f"has more than {MAX_PARTS} parts"
     for part in name.split("/"):
         if part in ("", ".", ".."):
             return "is not relative, or has an empty, '.' or '..' part"
         if part != part.strip(" ") or part.endswith("."):
             return "has a part that begins or ends with a space, or ends with a dot"
+        if len(part.encode()) > MAX_PART_BYTES:
+            return f"has a part longer than {MAX_PART_BYTES} bytes"
+        if _DEVICES.fullmatch(part):
+            return "has a part that is a device on Windows"
     return ""
 
 
@@ -57,11 +71,11 @@ def check_names(names: Iterable[str]) -> None:
             raise PackageError(
                 f"The names {twin!r} and {name!r} differ in case only.", member=name, rule="unique-names"
             )
-    for key, name in folded.items():
-        parts = key.split("/")
-        for length in range(1, len(parts)):
-            if (file := folded.get("/".join(parts[:length]))) is not None:
-                raise PackageError(f"{file!r} is a file and a folder.", member=name, rule="name-prefix")
+    # With the separator before all else, a name stands right before those below it. No name holds a zero character.
+    keys = sorted((key.replace("/", "\0"), name) for key, name in folded.items())
+    for (key, file), (following, name) in itertools.pairwise(keys):
+        if following.startswith(f"{key}\0"):
+            raise PackageError(f"{file!r} is a file and a folder.", member=name, rule="name-prefix")
 
 
 def _fold(name: str) -> str:

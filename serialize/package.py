@@ -70,7 +70,8 @@ class Package:
 
         Raises:
             UsageError: the folder cannot be written.
-            PackageError: a component's name cannot stand in a package, or its interface does not fit its graph.
+            PackageError: a component's name cannot stand in a package, its interface does not fit its graph, or its
+            graph breaks a rule of the format.
         """
         path = Path(path)
         contents, entries = _plan(self.components)
@@ -107,7 +108,8 @@ def _plan(components: Iterable[Component]) -> tuple[dict[str, Content], dict[str
         location, options = _add_data(contents, group, data)
         for component in group:
             folder = f"{component.name}/{PORTABLE}"
-            contents[f"{folder}/{MODEL_NAME}"] = Bytes(encode_model(component.model, offsets, location))
+            member = f"{folder}/{MODEL_NAME}"
+            contents[member] = Bytes(encode_model(component.model, offsets, location, member))
             contents[f"{folder}/{INTERFACE_NAME}"] = Bytes(encode_interface(component.interface))
             contents.update(_encode_vectors(component, folder))
             info = ExecutorInfo(OrtInfo(MODEL_NAME, options), INTERFACE_NAME)

@@ -14,7 +14,7 @@ import onnx
 
 from transload.serialize.archive import Archive, open_archive
 from transload.serialize.errors import PackageError, UsageError
-from transload.serialize.external_data import parse_model, point_into
+from transload.serialize.external_data import point_into
 from transload.serialize.interface import (
     Interface,
     Tensor,
@@ -33,6 +33,7 @@ from transload.serialize.manifest import (
     asset_folder,
     decode_manifest,
 )
+from transload.serialize.model_rules import read_model
 from transload.serialize.vectors import Array, VectorSet, check_tensors, decode_tensor, member_names
 from transload.serialize.zip_records import Member
 
@@ -137,9 +138,10 @@ class PackageFile:
         """
         variant = self.variant(component)
         member = f"{variant.variant_directory}/{MODEL_NAME}"
-        model = parse_model(self.model_bytes(component), member)
+        model, contents = read_model(self.model_bytes(component), member)
         location = data_name(variant).rsplit("/", 1)[1]
-        point_into(model, member, location, self.data_member(component), self.path)
+        external = [tensor for each in contents for tensor in each.external_tensors()]
+        point_into(external, member, location, self.data_member(component), self.path)
         _check_fit(self.interface(component), model, component)
         return model
 

@@ -8,14 +8,30 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from transload.serialize.errors import PackageError, UsageError
 
 
-def map_file(path: Path) -> mmap.mmap:
-    """A read-only mapping of a whole regular file.
+@dataclass(frozen=True)
+class FileState:
+    """Which file a path led to, and when it was last written: two equal ones are the same unchanged file."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    modified_ns: int
+
+
+def file_state(status: os.stat_result) -> FileState:
+    """The state that `stat` or `fstat` tells."""
+    return FileState(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def map_file(path: Path) -> tuple[mmap.mmap, FileState]:
+    """A read-only mapping of a whole regular file, and the file's state.
 
     Raises:
         UsageError: there is no such file, or it cannot be read.
@@ -28,11 +44,14 @@ def map_file(path: Path) -> mmap.mmap:
                 raise PackageError(f"{path} is not a regular file.", rule="regular-file")
             if status.st_size == 0:
                 raise PackageError(f"{path} is empty.", rule="end-record")
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            # With its size, since a file that shrank meanwhile must not be mapped past its end.
+            return mmap.mmap(file.fileno(), status.st_size, access=mmap.ACCESS_READ), file_state(status)
     except IsADirectoryError as error:
         raise UsageError(
             f"{path} is a folder, not a package.", hint="`transload pack` makes a package from a folder."
         ) from error
+    except ValueError as error:
+        raise PackageError(f"{path} was cut short while it was opened.", rule="changed") from error
     except OSError as error:
         raise UsageError(f"Cannot read {path}: {error.strerror}.") from error
 

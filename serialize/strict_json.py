@@ -1,8 +1,9 @@
-"""JSON with one meaning: duplicate keys, NaN and over-deep nesting are refused; written in one fixed form."""
+"""JSON with one meaning in every reader, and bounded; written in one fixed form."""
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,8 +12,13 @@ from transload.serialize.errors import PackageError
 
 T = TypeVar("T")
 
-MAX_JSON_BYTES = 64 << 20
+MAX_JSON_BYTES = 2 << 20
 """A manifest or interface larger than this is refused unread; real ones are some kilobytes."""
+
+MAX_JSON_DEPTH = 64
+"""Objects and lists, one inside the other; empty ones do not count."""
+
+MIN_INTEGER, MAX_INTEGER = -(1 << 63), (1 << 63) - 1
 
 
 def encode_json(value: Any) -> bytes:
@@ -24,13 +30,20 @@ def decode_json(data: bytes | memoryview, member: str) -> dict[str, Any]:
     """The object in `data`.
 
     Raises:
-        PackageError: not UTF-8 JSON, not an object, a key stands twice, a number is not finite, or nesting is
-            deeper than Python's parser goes.
+        PackageError: not UTF-8 JSON, not an object, a key stands twice, a number is not finite or leaves 64 bits, a
+            string holds half of a surrogate pair, or values nest too deep.
     """
     if len(data) > MAX_JSON_BYTES:
         raise PackageError(f"{len(data)} bytes of JSON are too many.", member=member, rule="json-size")
     try:
-        value = json.loads(str(data, "utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        value = json.loads(
+            str(data, "utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_int=_integer,
+            parse_float=_finite,
+        )
+        _check_values(value)
     except (ValueError, RecursionError) as error:
         raise PackageError(f"Not valid JSON: {error}.", member=member, rule="json") from error
     if not isinstance(value, dict):
@@ -61,3 +74,34 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(word: str) -> Any:
     raise ValueError(f"{word} is not JSON")
+
+
+def _integer(digits: str) -> int:
+    value = int(digits)
+    if not MIN_INTEGER <= value <= MAX_INTEGER:
+        raise ValueError(f"{digits} does not fit into 64 bits")
+    return value
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits} is too large")
+    return value
+
+
+def _check_values(value: Any) -> None:
+    """Refuse nesting that other readers give up on, and strings that are not Unicode."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_JSON_DEPTH):
+        inner: list[Any] = []
+        for container in level:
+            for item in container if isinstance(container, list) else (*container, *container.values()):
+                if isinstance(item, str):
+                    # A lone half of a surrogate pair cannot be encoded: a UnicodeError, which is a ValueError.
+                    item.encode()
+                elif isinstance(item, dict | list) and item:
+                    inner.append(item)
+        level = inner
+    if level:
+        raise ValueError(f"values nest deeper than {MAX_JSON_DEPTH}")

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from transload.serialize.archive_writer import Buffer
+from transload.serialize.model_rules import check_model, check_size
 from transload.serialize.zip_records import alignment_of
 
 EXTERNAL_THRESHOLD_BYTES = 1024
@@ -97,10 +98,13 @@ def canonical_tensors(models: Iterable[ir.Model]) -> dict[int, ir.TensorProtocol
     return canonical
 
 
-def encode_model(model: ir.Model, offsets: dict[int, int], location: str) -> bytes:
-    """The bytes of `model.onnx`, its external initializers pointing into the file `location`.
+def encode_model(model: ir.Model, offsets: dict[int, int], location: str, member: str) -> bytes:
+    """The bytes of the `model.onnx` that will be `member`, its external initializers pointing into the file `location`.
 
     `offsets` maps each external tensor, by `id`, to its place in that file. The model is left as it was.
+
+    Raises:
+        PackageError: a reader would refuse the model.
     """
     clone = model.clone()
     for value, original in zip(external_values(clone), external_values(model), strict=True):
@@ -114,5 +118,8 @@ def encode_model(model: ir.Model, offsets: dict[int, int], location: str) -> byt
             shape=ir.Shape(tensor.shape.numpy()),
             name=value.name or "",
         )
-    data: bytes = ir.to_proto(clone).SerializeToString(deterministic=True)
+    proto = ir.to_proto(clone)
+    check_model(proto, member)
+    data: bytes = proto.SerializeToString(deterministic=True)
+    check_size(data, member)
     return data

@@ -7,7 +7,11 @@ from pathlib import Path, PureWindowsPath
 import onnx
 
 from transload.serialize.errors import SourceError
-from transload.serialize.external_data import external_tensors
+from transload.serialize.model_contents import all_contents
+
+MEMORY_MARKER = "_ORT_"
+"""ONNX Runtime takes the offset for an address in its own memory where the location is one of its markers, such as
+`*/_ORT_MEM_ADDR_/*` (onnxruntime `core/framework/tensorprotoutils.h`), which could be a file's path as well."""
 
 
 def check_external_files(proto: onnx.ModelProto, folder: Path) -> tuple[Path, ...]:
@@ -24,7 +28,7 @@ def check_external_files(proto: onnx.ModelProto, folder: Path) -> tuple[Path, ..
             symbolic link, is no regular file or has further hard links, or where the data reaches past the file's end.
     """
     files: dict[str, Path] = {}
-    for tensor in external_tensors(proto):
+    for tensor in (tensor for each in all_contents(proto) for tensor in each.external_tensors()):
         fields = {entry.key: entry.value for entry in tensor.external_data}
         location = fields.get("location", "")
         if location not in files:
@@ -36,8 +40,10 @@ def check_external_files(proto: onnx.ModelProto, folder: Path) -> tuple[Path, ..
 def _check_location(tensor: str, location: str, folder: Path) -> Path:
     # A Windows path has both kinds of separator and drives, so that its rules refuse what either system would follow.
     parts = PureWindowsPath(location)
-    if not location or "\0" in location or parts.anchor or ".." in parts.parts:
+    if not location or "\0" in location or "\\" in location or parts.anchor or ".." in parts.parts:
         raise _refuse(tensor, f"its location {location!r} is not a plain relative path")
+    if any(part.startswith(MEMORY_MARKER) for part in parts.parts):
+        raise _refuse(tensor, f"its location {location!r} means an address in memory to ONNX Runtime")
     path = (folder / location).resolve()
     if not path.is_relative_to(folder):
         raise SourceError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,9 +28,10 @@ from transload.convert.passes.ir_version import IR_VERSION
 from transload.convert.source import Source
 from transload.convert.source_digest import digest_files, digest_source
 from transload.serialize.dtypes import dtype_from_onnx
-from transload.serialize.errors import SourceError, UnsupportedError, UnsupportedOperation, UsageError
+from transload.serialize.errors import PackageError, SourceError, UnsupportedError, UnsupportedOperation, UsageError
 from transload.serialize.interface import Dict, SourceRecord, Tensor
 from transload.serialize.manifest import FOLDER_OPTION
+from transload.serialize.model_rules import check_size, check_structure
 
 COMPONENT = "main"
 FATAL_ONLY = 4
@@ -92,9 +94,15 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
 
 def _read_proto(path: Path) -> onnx.ModelProto:
     try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            check_size(data, path.name)
         proto: onnx.ModelProto = onnx.load(path, format="protobuf", load_external_data=False)
+        check_structure(proto, path.name)
     except DecodeError as error:
         raise SourceError(f"{path.name} is not an ONNX model, or is cut off: {error}.") from error
+    except PackageError as error:
+        # What a package may not hold need not be captured first.
+        raise SourceError(f"{path.name}: {error.what}") from error
     return proto
 
 

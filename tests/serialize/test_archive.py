@@ -202,6 +202,44 @@ def test_a_name_that_is_not_plain_and_relative_is_refused(write: Write, name: by
     assert refused(write(data)).rule == "name"
 
 
+@pytest.mark.parametrize("name", ["nul", "a/CON.txt", "Lpt1/b", "com¹", "a" * 256, "b/" * 64 + "c", "d/" * 512 + "e"])
+def test_a_name_that_some_system_cannot_store_is_refused(name: str) -> None:
+    with pytest.raises(PackageError) as caught:
+        make_archive({name: b"x"})
+    assert caught.value.rule == "name"
+
+
+def test_a_long_name_of_many_parts_that_every_system_can_store_is_taken(write: Write) -> None:
+    name = "/".join(["a" * 14] * 63 + ["nullable"])
+    assert name in open_archive(write(make_archive({name: b"x", "b" * 255: b"y"}))).members
+
+
+def test_a_central_directory_of_too_many_bytes_is_refused_unread(tmp_path: Path) -> None:
+    size = (4 << 20) + 1
+    path = tmp_path / "m.tload"
+    with path.open("wb") as file:
+        file.truncate(size)
+        file.seek(size)
+        file.write(zr.encode_end(1, 0, size))
+    assert refused(path).rule == "central-directory"
+
+
+def test_letters_that_lose_their_difference_on_some_file_systems_are_twins() -> None:
+    for one, other in (("strasse", "straße"), ("\u017f", "s"), ("Ω", "ω"), ("É", "é")):
+        with pytest.raises(PackageError) as caught:
+            make_archive({one: b"x", other: b"y"})
+        assert caught.value.rule == "unique-names"
+
+
+def test_a_file_cut_short_after_it_was_opened_is_refused_and_kills_nobody(archive_bytes: bytes, write: Write) -> None:
+    path = write(archive_bytes)
+    archive = open_archive(path)
+    os.truncate(path, 4096)
+    with pytest.raises(PackageError) as caught:
+        archive.check_crc32("a/weights")
+    assert caught.value.rule == "changed"
+
+
 def test_a_name_that_is_not_utf8_is_refused(write: Write) -> None:
     assert refused(write(rename(make_archive({"aaaa": b"x"}), "aaaa", b"aa\xff\xfe"))).rule == "name"
 

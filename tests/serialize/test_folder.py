@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from packages import linear_component
 
 from transload.serialize import Package, open_package, pack_folder, unpack_package
 from transload.serialize.errors import PackageError, UsageError
+from transload.serialize.folder import FileContent
 
 Write = Callable[[bytes], Path]
 
@@ -60,8 +62,25 @@ def test_a_folder_whose_package_would_be_refused_is_not_packed(folder: Path, tmp
 
 def test_a_folder_with_a_symbolic_link_is_refused(folder: Path, tmp_path: Path) -> None:
     (folder / "forward/portable/link").symlink_to("/etc/hostname")
-    with pytest.raises(PackageError, match="not a regular file"):
+    with pytest.raises(PackageError, match="not a folder or a regular file"):
         pack_folder(folder, tmp_path / "m2.tload")
+
+
+def test_a_folder_with_a_hard_link_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of another folder")
+    os.link(tmp_path / "secret", folder / "forward/portable/labels.txt")
+    with pytest.raises(PackageError, match="without further links") as caught:
+        pack_folder(folder, tmp_path / "m2.tload")
+    assert (caught.value.rule, caught.value.member) == ("regular-file", "forward/portable/labels.txt")
+
+
+def test_a_file_that_grows_while_it_is_packed_is_refused(folder: Path, tmp_path: Path) -> None:
+    labels = folder / "forward/portable/labels.txt"
+    labels.write_text("cat\n")
+    content = FileContent(labels, labels.stat().st_size)
+    labels.write_text("cat\ndog\n")
+    with pytest.raises(PackageError, match="changed while it was packed"):
+        list(content.chunks())
 
 
 def test_a_folder_that_is_no_package_is_refused(tmp_path: Path) -> None:

@@ -102,13 +102,53 @@ def replace_member(name: str, data: bytes) -> Callable[[Members], None]:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"[]", b"{", b"\xff\xfe", b'{"a": NaN}', b'{"a": 1, "a": 2}', b"[" * 100_000],
-    ids=["empty", "list", "cut off", "not UTF-8", "NaN", "key twice", "deep"],
+    [
+        b"",
+        b"[]",
+        b"{",
+        b"\xff\xfe",
+        b'{"a": NaN}',
+        b'{"a": 1e999}',
+        b'{"a": 9223372036854775808}',
+        b'{"a": ' + b"9" * 5000 + b"}",
+        b'{"a": "\\ud800"}',
+        b'{"a": 1, "a": 2}',
+        b"[" * 100_000,
+        b'{"a": ' + b"[" * 64 + b"1" + b"]" * 64 + b"}",
+    ],
+    ids=[
+        "empty",
+        "list",
+        "cut off",
+        "not UTF-8",
+        "NaN",
+        "infinite",
+        "over 64 bits",
+        "of 5000 digits",
+        "half a character",
+        "key twice",
+        "endless",
+        "deep",
+    ],
 )
 @pytest.mark.parametrize("member", ["manifest.json", INTERFACE])
 def test_json_without_one_meaning_is_refused(package_bytes: bytes, write: Write, member: str, data: bytes) -> None:
     error = refused(write(rebuild(package_bytes, replace_member(member, data))))
     assert (error.rule, error.member) == ("json", member)
+
+
+def test_json_that_is_as_deep_as_allowed_is_read(package_bytes: bytes, write: Write) -> None:
+    deep: Any = 1
+    for _ in range(63):
+        deep = [deep]
+    edit = edit_json("manifest.json", lambda manifest: own(manifest).update(novelty=None) or manifest.update(deep=deep))
+    assert open_package(write(rebuild(package_bytes, edit))).component_names == ("forward",)
+
+
+@pytest.mark.parametrize("member", ["manifest.json", INTERFACE])
+def test_json_of_too_many_bytes_is_refused_unread(package_bytes: bytes, write: Write, member: str) -> None:
+    error = refused(write(rebuild(package_bytes, replace_member(member, b"{" * ((2 << 20) + 1)))))
+    assert (error.rule, error.member) == ("json-size", member)
 
 
 def test_a_zip_file_that_is_no_package_is_refused(package_bytes: bytes, write: Write) -> None:
@@ -124,6 +164,7 @@ def test_a_zip_file_that_is_no_package_is_refused(package_bytes: bytes, write: W
         (lambda i: i["inputs"]["x"].update(dtype="float33"), "interface-schema"),
         (lambda i: i["inputs"]["x"].update(type="tensorr"), "interface-schema"),
         (lambda i: i["inputs"]["x"].update(shape=[-1, 256]), "interface-schema"),
+        (lambda i: i["inputs"]["x"].update(shape=[1 << 63, 256]), "json"),
         (lambda i: i["inputs"].update(again=i["inputs"]["x"]), "interface-schema"),
         (lambda i: i["inputs"]["x"].update(name="z"), "interface-fits"),
         (lambda i: i.update(outputs={"type": "none"}), "interface-fits"),
@@ -220,6 +261,128 @@ def test_external_data_without_a_data_member_is_refused(package_bytes: bytes, wr
 @pytest.mark.parametrize("data", [b"", b"not a model", b"\x3a\xff"], ids=["empty", "text", "cut off"])
 def test_a_model_that_is_no_model_is_refused(package_bytes: bytes, write: Write, data: bytes) -> None:
     assert refused(write(rebuild(package_bytes, replace_member(MODEL, data)))).rule == "onnx"
+
+
+def nested(depth: int) -> Callable[[onnx.ModelProto], None]:
+    """Branches inside branches: `depth` graphs around the innermost."""
+
+    def edit(model: onnx.ModelProto) -> None:
+        branch = helper.make_graph([helper.make_node("Constant", [], ["c"], value_float=1.0)], "branch", [], [])
+        for _ in range(depth - 1):
+            branch = helper.make_graph([helper.make_node("If", ["t"], ["c"], then_branch=branch)], "branch", [], [])
+        model.graph.node.append(helper.make_node("If", ["t"], ["d"], then_branch=branch))
+
+    return edit
+
+
+def function(name: str, *calls: str, domain: str = "own") -> onnx.FunctionProto:
+    nodes = [helper.make_node(call, ["a"], ["b"], domain=domain) for call in calls]
+    return helper.make_function(domain, name, ["a"], ["b"], nodes, [helper.make_opsetid("", 18)])
+
+
+def functions(*made: onnx.FunctionProto) -> Callable[[onnx.ModelProto], None]:
+    return lambda model: model.functions.extend(made)
+
+
+def unfold(model: onnx.ModelProto) -> None:
+    """Thirty functions that each call the next twice: a thousand million nodes once they are put in place."""
+    model.functions.extend(function(f"f{level}", f"f{level + 1}", f"f{level + 1}") for level in range(30))
+    model.functions.append(helper.make_function("own", "f30", [], [], [helper.make_node("Neg", ["a"], ["b"])], []))
+    model.graph.node.append(helper.make_node("f0", ["x"], ["z"], domain="own"))
+
+
+def training(model: onnx.ModelProto) -> None:
+    model.training_info.add().algorithm.initializer.append(outside_tensor())
+
+
+def inner_tensor(**fields: Any) -> Callable[[onnx.ModelProto], None]:
+    tensor = TensorProto(name="inner", data_type=TensorProto.FLOAT, **fields)
+    return lambda model: model.graph.node.append(helper.make_node("Constant", [], ["inner"], value=tensor))
+
+
+def add_node(domain: str, op_type: str = "FusedGemm") -> Callable[[onnx.ModelProto], None]:
+    return lambda model: model.graph.node.append(helper.make_node(op_type, ["x"], ["z"], domain=domain))
+
+
+MODEL_EDITS: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
+    "graphs nested too deep": (nested(31), "onnx-depth"),
+    "function that calls itself": (functions(function("f", "f")), "onnx-functions"),
+    "functions that call each other": (functions(function("f", "g"), function("g", "h", "f")), "onnx-functions"),
+    "function twice": (functions(function("f"), function("f")), "onnx-functions"),
+    "function in place of an operator": (functions(function("MatMul", domain="")), "onnx-functions"),
+    "functions that unfold": (unfold, "onnx-functions"),
+    "operator of another domain": (add_node("com.microsoft"), "onnx-domains"),
+    "operator that loads a library": (add_node("com.microsoft", "EPContext"), "onnx-domains"),
+    "operator of another domain in a function": (functions(function("f", "g")), "onnx-domains"),
+    "training information": (training, "onnx-training"),
+    "session options of its own": (
+        lambda model: model.metadata_props.add(key="ort_config", value="{}"),
+        "onnx-config",
+    ),
+    "negative dimension inside": (inner_tensor(dims=[-1]), "onnx-tensors"),
+    "dimensions inside that overflow": (inner_tensor(dims=[1 << 40, 1 << 40, 0]), "onnx-tensors"),
+    "too few bytes inside": (inner_tensor(dims=[2], raw_data=b"1234567"), "onnx-tensors"),
+}
+
+
+@pytest.mark.parametrize(("edit", "rule"), MODEL_EDITS.values(), ids=MODEL_EDITS.keys())
+def test_a_model_that_is_not_bounded_and_self_contained_is_refused(
+    package_bytes: bytes, write: Write, edit: Callable[[onnx.ModelProto], object], rule: str
+) -> None:
+    error = refused(write(rebuild(package_bytes, edit_model(edit))))
+    assert (error.rule, error.member) == (rule, MODEL)
+
+
+def test_graphs_nested_as_deep_as_allowed_are_read(package_bytes: bytes, write: Write) -> None:
+    package = open_package(write(rebuild(package_bytes, edit_model(nested(30)))))
+    assert package.model_proto("forward").graph.node[-1].op_type == "If"
+
+
+def field(number: int, payload: bytes) -> bytes:
+    """A field of protobuf's wire format that holds a message or bytes."""
+    size = b""
+    rest = len(payload)
+    while rest > 0x7F:
+        size += bytes([rest & 0x7F | 0x80])
+        rest >>= 7
+    return bytes([number << 3 | 2]) + size + bytes([rest]) + payload
+
+
+def test_graphs_nested_deeper_than_any_parser_goes_are_refused(package_bytes: bytes, write: Write) -> None:
+    graph = b""
+    for _ in range(2_000):
+        # GraphProto.node, NodeProto.attribute, AttributeProto.g
+        graph = field(1, field(5, field(6, graph)))
+    error = refused(write(rebuild(package_bytes, replace_member(MODEL, field(7, graph)))))
+    assert (error.rule, error.member) == ("onnx", MODEL)
+
+
+def append_to_model(tail: bytes) -> Callable[[Members], None]:
+    return lambda members: members.update({MODEL: members[MODEL] + tail})
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [b"\x08\x0a", b"\x3a\x02\x12\x00", b"\x12\x81\x00c"],
+    ids=["version twice", "graph twice", "length in more bytes than it needs"],
+)
+def test_a_model_that_hides_something_from_one_of_two_readers_is_refused(
+    package_bytes: bytes, write: Write, tail: bytes
+) -> None:
+    error = refused(write(rebuild(package_bytes, append_to_model(tail))))
+    assert (error.rule, error.member) == ("onnx-form", MODEL)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [b"\x3a\x80\x80\x40" + b"\x0a\x00" * (1 << 19), b"\xa2\x06\x00" * ((1 << 20) + 1)],
+    ids=["messages", "fields"],
+)
+def test_a_model_of_too_many_parts_is_refused_before_it_is_parsed(
+    package_bytes: bytes, write: Write, tail: bytes
+) -> None:
+    error = refused(write(rebuild(package_bytes, append_to_model(tail))))
+    assert (error.rule, error.member) == ("onnx-size", MODEL)
 
 
 def external_vector(members: Members) -> None:

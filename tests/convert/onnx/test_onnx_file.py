@@ -264,6 +264,25 @@ class TestRefusals:
         with pytest.raises(SourceError, match=r"m\.onnx is not an ONNX model"):
             capture_file(path)
 
+    def test_function_that_calls_itself(self, tmp_path: Path) -> None:
+        call = helper.make_node("Endless", ["a"], ["b"], domain="local")
+        endless = helper.make_function("local", "Endless", ["a"], ["b"], [call], [helper.make_opsetid("local", 1)])
+        proto = model(
+            [helper.make_node("Endless", ["x"], ["y"], domain="local")],
+            [value("x", [2])],
+            [value("y", [2])],
+            functions=[endless],
+            imports=[helper.make_opsetid("local", 1)],
+        )
+        with pytest.raises(SourceError, match=r"m\.onnx: The function 'local::Endless' calls itself"):
+            capture_file(save(proto, tmp_path / "m.onnx"))
+
+    def test_more_parts_than_a_package_may_have(self, tmp_path: Path) -> None:
+        path = tmp_path / "m.onnx"
+        path.write_bytes(linear().SerializeToString() + b"\xa2\x06\x00" * ((1 << 20) + 1))
+        with pytest.raises(SourceError, match=r"m\.onnx: The model has more than"):
+            capture_file(path)
+
     def test_invalid_model(self, tmp_path: Path) -> None:
         proto = linear()
         proto.graph.node[0].op_type = "NoSuchOperator"
@@ -327,6 +346,13 @@ class TestExternalData:
         folder.mkdir()
         with pytest.raises(SourceError, match="tensor 'w': its location"):
             capture_file(self.with_location(folder, location))
+
+    def test_address_in_memory_is_refused_even_if_a_file_has_that_name(self, tmp_path: Path) -> None:
+        marker = "*/_ORT_MEM_ADDR_/*"
+        (tmp_path / marker).parent.mkdir(parents=True)
+        (tmp_path / marker).write_bytes(bytes(6000))
+        with pytest.raises(SourceError, match=r"tensor 'w': its location .* means an address in memory"):
+            capture_file(self.with_location(tmp_path, marker))
 
     def test_symbolic_link_out_of_the_folder_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "secret.data").write_bytes(bytes(6000))

@@ -1,4 +1,4 @@
-"""Telling protobuf messages apart by their top-level field tags, without parsing them.
+"""Protobuf's wire format: the fields of a message, without parsing them.
 
 The wire format is specified at https://protobuf.dev/programming-guides/encoding: a message is a run of fields, each a
 varint tag (number and wire type) and a payload whose length the wire type or a varint tells.
@@ -46,15 +46,15 @@ def scan_fields(data: bytes | mmap.mmap, start: int = 0, end: int | None = None)
         if position == end:
             return
         at = position
-        tag, position = _read_varint(data, position, end)
+        tag, position = read_varint(data, position, end)
         number, wire_type = tag >> 3, tag & 7
         if not 1 <= number <= MAX_FIELD_NUMBER:
             raise WireFormatError(at)
         if wire_type == VARINT:
             payload = position
-            _, position = _read_varint(data, position, end)
+            _, position = read_varint(data, position, end)
         elif wire_type == LENGTH:
-            size, payload = _read_varint(data, position, end)
+            size, payload = read_varint(data, position, end)
             position = payload + size
         elif wire_type in (FIXED64, FIXED32):
             payload = position
@@ -66,8 +66,15 @@ def scan_fields(data: bytes | mmap.mmap, start: int = 0, end: int | None = None)
         yield Field(number, wire_type, payload, position)
 
 
-def _read_varint(data: bytes | mmap.mmap, position: int, end: int) -> tuple[int, int]:
-    """A varint of at most ten bytes, and the position after it."""
+def read_varint(data: bytes | memoryview | mmap.mmap, position: int, end: int) -> tuple[int, int]:
+    """A varint of at most ten bytes, and the position after it.
+
+    Raises:
+        WireFormatError: it is longer, or reaches past the end.
+    """
+    if position < end and (value := data[position]) < 0x80:
+        # By far the most are of one byte.
+        return value, position + 1
     value = 0
     for index in range(10):
         if position + index >= end:
