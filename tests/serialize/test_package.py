@@ -241,3 +241,12 @@ def test_a_save_syncs_the_file_before_the_rename_and_the_folder_after_it(
 def test_saving_into_a_missing_folder_is_a_usage_error(package: Package, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Cannot write"):
         package.save(tmp_path / "none" / "m.tload")
+
+
+def test_a_model_that_a_reader_would_refuse_is_not_written(weight: np.ndarray, tmp_path: Path) -> None:
+    component = linear_component("forward", weight)
+    next(iter(component.model.graph)).domain = "com.microsoft"
+    with pytest.raises(PackageError) as caught:
+        Package("m", (component,)).save(tmp_path / "m.tload")
+    assert (caught.value.rule, caught.value.member) == ("onnx-domains", "forward/portable/model.onnx")
+    assert list(tmp_path.iterdir()) == []
