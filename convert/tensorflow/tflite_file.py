@@ -125,7 +125,7 @@ def _open(path: Path) -> Any:
             interpreter = tf.lite.Interpreter(str(path), experimental_op_resolver_type=plain)
             interpreter.allocate_tensors()
     except ValueError as error:
-        raise SourceError(f"TensorFlow cannot read {path.name}: {error}") from error
+        raise SourceError(f"TensorFlow cannot read the TFLite file {path.name}: {str(error).strip()}") from error
     except RuntimeError as error:
         raise UnsupportedError(
             f"TensorFlow's interpreter cannot run {path.name}: {str(error).strip().splitlines()[0]}",
