@@ -12,23 +12,33 @@ import onnxruntime as ort
 
 from transload.runtime.device import CPU, choose_providers
 from transload.runtime.feed import FeedChecker
-from transload.runtime.session import create_session, runtime_error
+from transload.runtime.session import create_session, create_tuned_session, runtime_error
 from transload.runtime.structure import flatten_arguments, unflatten
-from transload.serialize.errors import ExecutionError, UsageError
+from transload.runtime.tuning.cache import find_tuned
+from transload.serialize.errors import ExecutionError, PackageError, UnsupportedError, UsageError
 from transload.serialize.interface import Interface, input_tensors, leaves
+from transload.serialize.manifest import PORTABLE
 from transload.serialize.package_file import Integrity, PackageFile, open_package
 
 Array = np.ndarray[Any, Any]
+
+TUNED = "tuned"
 
 logger = logging.getLogger("transload")
 
 
 class Model:
-    """One component of a package, ready to run. Calls from several threads at once are safe."""
+    """One component of a package, ready to run. Calls from several threads at once are safe.
 
-    def __init__(self, component: str, interface: Interface, session: ort.InferenceSession) -> None:
+    `variant` says which build of it runs: `portable`, or `tuned` where `transload tune` made one for this host.
+    """
+
+    def __init__(
+        self, component: str, interface: Interface, session: ort.InferenceSession, variant: str = PORTABLE
+    ) -> None:
         self.component = component
         self.interface = interface
+        self.variant = variant
         self._session = session
         state = frozenset(state.input.name for state in interface.state)
         self._feed = FeedChecker({tensor.name: tensor for tensor in input_tensors(interface)}, state)
@@ -139,6 +149,7 @@ def load(
     integrity: Integrity = "crc32",
     threads: int | None = None,
     optimize: bool = True,
+    tuned: bool = True,
 ) -> Model:
     """Open a package and make one of its components ready to run.
 
@@ -149,6 +160,7 @@ def load(
         integrity: `crc32` checks what is used, `sha256` every member, `none` nothing.
         threads: Intra-op threads; None leaves the choice to ONNX Runtime.
         optimize: False switches ONNX Runtime's graph optimisations and its pre-packing of weights off.
+        tuned: Whether a variant that `transload tune` made for this very host and runtime is used where there is one.
 
     Raises:
         UsageError: the path, component, device or integrity makes no sense.
@@ -156,7 +168,8 @@ def load(
         UnsupportedError: this ONNX Runtime lacks an operator.
         ExecutionError: ONNX Runtime refuses the model.
     """
-    return load_component(open_package(path, integrity), component, device=device, threads=threads, optimize=optimize)
+    package = open_package(path, integrity)
+    return load_component(package, component, device=device, threads=threads, optimize=optimize, tuned=tuned)
 
 
 def load_component(
@@ -166,11 +179,14 @@ def load_component(
     device: str = "auto",
     threads: int | None = None,
     optimize: bool = True,
+    tuned: bool = True,
 ) -> Model:
     """As `load`, from a package that is open already."""
     name = choose_component(package, component)
     interface = package.interface(name)
     providers = choose_providers(device)
+    if tuned and optimize and providers == [CPU] and (session := _open_tuned(package, name, threads)) is not None:
+        return Model(name, interface, session, TUNED)
     try:
         session = create_session(package, name, providers, threads=threads, optimize=optimize)
     except ExecutionError as error:
@@ -179,6 +195,20 @@ def load_component(
         logger.warning("The GPU cannot be used (%s); running on the CPU.", error.what.splitlines()[0])
         session = create_session(package, name, [CPU], threads=threads, optimize=optimize)
     return Model(name, interface, session)
+
+
+def _open_tuned(package: PackageFile, component: str, threads: int | None) -> ort.InferenceSession | None:
+    """A session on the tuned variant; None where there is none, or it is of no use."""
+    variant = find_tuned(package, component)
+    if variant is None:
+        return None
+    where = f"tuned variant of component {component!r}"
+    try:
+        return create_tuned_session(variant, threads=threads, integrity=package.integrity, where=where)
+    except (PackageError, ExecutionError, UnsupportedError) as error:
+        # The portable variant gives the same answers, so that nothing is lost but time.
+        logger.debug("%s: %s", variant.archive.path, error.what)
+        return None
 
 
 def choose_component(package: PackageFile, component: str | None) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import onnxruntime as ort
 
-from transload.runtime.device import Providers
+from transload.runtime.configuration import Configuration, provider_list, session_options
+from transload.runtime.device import CPU, Providers
+from transload.runtime.tuning.entry import TunedVariant
 from transload.serialize.errors import ExecutionError, TransloadError, UnsupportedError
-from transload.serialize.manifest import FOLDER_OPTION
-from transload.serialize.package_file import PackageFile
-
-FATAL_ONLY = 4
-"""ONNX Runtime's log level for a session: what matters comes as an exception, the rest is chatter on stderr."""
+from transload.serialize.package_file import Integrity, PackageFile
 
 
 def create_session(
@@ -36,24 +36,69 @@ def create_session(
         UnsupportedError: ONNX Runtime has no kernel for an operator.
         ExecutionError: ONNX Runtime refuses the model for another reason.
     """
-    options = ort.SessionOptions()
-    options.log_severity_level = FATAL_ONLY
-    options.add_session_config_entry(FOLDER_OPTION, str(package.path.parent))
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    if not optimize:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.add_session_config_entry("session.disable_prepacking", "1")
-    model: bytes = package.model_proto(component).SerializeToString()
-    with runtime_errors(f"component {component!r} of {package.path.name}"):
-        session = ort.InferenceSession(model, options, providers=providers)
+    configuration = Configuration(threads or 0, level="all" if optimize else "disable", prepack=optimize)
+    where = f"component {component!r} of {package.path.name}"
+    with _meanwhile(lambda: package.data_member(component)):
+        model: bytes = package.model_proto(component, check_weights=False).SerializeToString()
+        session = open_session(model, session_options(configuration, str(package.path.parent)), providers, where)
     # ONNX Runtime has opened the file by its name, and mapped whatever lay there.
     package.archive.check_unchanged()
+    return session
+
+
+def create_tuned_session(
+    variant: TunedVariant, *, threads: int | None, integrity: Integrity, where: str
+) -> ort.InferenceSession:
+    """A session for a tuned variant, whose graph is optimised already.
+
+    Args:
+        variant: What `find_tuned` found.
+        threads: Intra-op threads; None takes those that were found best.
+        integrity: Weights are checked unless it is `none`.
+        where: For messages.
+
+    Raises:
+        PackageError: it is damaged.
+        UnsupportedError, ExecutionError: ONNX Runtime refuses it.
+    """
+    configuration = variant.record.configuration
+    if configuration.provider == CPU:
+        # It was optimised when it was stored; other providers optimise for themselves.
+        configuration = msgspec.structs.replace(configuration, level="disable")
+    if threads is not None:
+        configuration = msgspec.structs.replace(configuration, threads=threads)
+    with _meanwhile(variant.check_weights if integrity != "none" else lambda: None):
+        options = session_options(configuration, str(variant.archive.path.parent))
+        session = open_session(variant.model_bytes(), options, provider_list(configuration), where)
+    variant.archive.check_unchanged()
+    return session
+
+
+def open_session(model: bytes, options: ort.SessionOptions, providers: Providers, where: str) -> ort.InferenceSession:
+    """A session on the first of `providers`.
+
+    Raises:
+        UnsupportedError: ONNX Runtime has no kernel for an operator.
+        ExecutionError: ONNX Runtime refuses the model for another reason, or cannot use the provider.
+    """
+    with runtime_errors(where):
+        session = ort.InferenceSession(model, options, providers=providers)
     wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
     if wanted not in session.get_providers():
         # ONNX Runtime itself goes on with the next provider and says so in a log line only.
         raise ExecutionError(f"ONNX Runtime could not use {wanted} on this machine.")
     return session
+
+
+@contextlib.contextmanager
+def _meanwhile(check: Callable[[], object]) -> Iterator[None]:
+    """Check weights while the session is made: the one reads them, the other mostly copies. Its error wins."""
+    with ThreadPoolExecutor(1) as pool:
+        checked = pool.submit(check)
+        try:
+            yield
+        finally:
+            checked.result()
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ class ComponentVerification:
 def replay(
     path: str | Path, *, device: str = "cpu", integrity: Integrity = "sha256"
 ) -> tuple[ComponentVerification, ...]:
-    """Run every component on its recorded inputs and compare with the recorded outputs.
+    """Run every component's portable variant on its recorded inputs and compare with the recorded outputs.
 
     Args:
         path: The package file.
@@ -42,7 +42,7 @@ def replay(
     package = open_package(path, integrity=integrity)
     verifications = []
     for name in package.component_names:
-        model = load_component(package, name, device=device)
+        model = load_component(package, name, device=device, tuned=False)
         tolerances = model.interface.tolerances
         sets = []
         for vectors in package.vectors(name):

@@ -49,8 +49,10 @@ Function = tuple[str, str, str]
 """What a node calls a function by: its domain, name and overload."""
 
 
-def read_model(data: bytes | memoryview, member: str) -> tuple[onnx.ModelProto, list[Contents]]:
-    """Parse `model.onnx` and check it, but for its external data.
+def read_model(
+    data: bytes | memoryview, member: str, domains: frozenset[str] = STANDARD_DOMAINS
+) -> tuple[onnx.ModelProto, list[Contents]]:
+    """Parse `model.onnx` and check it, but for its external data. Operators are of `domains`, or the model's own.
 
     Raises:
         PackageError: the bytes are not an ONNX model, or it breaks a rule of docs/format.md, section 2.4.
@@ -67,10 +69,10 @@ def read_model(data: bytes | memoryview, member: str) -> tuple[onnx.ModelProto, 
             member=member,
             rule="onnx-form",
         )
-    return model, check_model(model, member)
+    return model, check_model(model, member, domains)
 
 
-def check_model(model: onnx.ModelProto, member: str) -> list[Contents]:
+def check_model(model: onnx.ModelProto, member: str, domains: frozenset[str] = STANDARD_DOMAINS) -> list[Contents]:
     """Check a parsed model, and give the contents of its graph and functions.
 
     Raises:
@@ -80,7 +82,7 @@ def check_model(model: onnx.ModelProto, member: str) -> list[Contents]:
     functions = {(function.domain, function.name, function.overload) for function in model.functions}
     for each in contents:
         for node in each.nodes:
-            if node.domain not in STANDARD_DOMAINS and _callee(node) not in functions:
+            if node.domain not in domains and _callee(node) not in functions:
                 raise PackageError(
                     f"The operator {_name(_callee(node))} (node {node.name!r}) is neither ONNX's nor the model's own.",
                     member=member,

@@ -51,6 +51,7 @@ class PackageFile:
     manifest: Manifest
     integrity: Integrity
     _checked: set[str] = field(default_factory=set, repr=False, compare=False)
+    _interfaces: dict[str, Interface] = field(default_factory=dict, repr=False, compare=False)
 
     def __enter__(self) -> Self:
         return self
@@ -113,7 +114,9 @@ class PackageFile:
     def interface(self, component: str) -> Interface:
         """A component's interface."""
         name = f"{self.variant(component).variant_directory}/{INTERFACE_NAME}"
-        return decode_interface(self.read(name), name)
+        if name not in self._interfaces:
+            self._interfaces[name] = decode_interface(self.read(name), name)
+        return self._interfaces[name]
 
     def model_bytes(self, component: str) -> memoryview:
         """A component's `model.onnx` as it is stored."""
@@ -121,17 +124,16 @@ class PackageFile:
 
     def data_member(self, component: str) -> Member | None:
         """Where a component's weights lie, checked as `read` does; None where it has none."""
-        variant = self.variant(component)
-        name = data_name(variant)
-        if name not in self.members:
-            return None
-        self.read(name)
-        return self.members[name]
+        name = data_name(self.variant(component))
+        if name in self.members:
+            self.read(name)
+        return self.members.get(name)
 
-    def model_proto(self, component: str) -> onnx.ModelProto:
+    def model_proto(self, component: str, *, check_weights: bool = True) -> onnx.ModelProto:
         """A component's model whose external data points into the package file itself.
 
         Its `location` is the package's file name: give ONNX Runtime `path.parent` as the folder of external data.
+        `check_weights=False` leaves the check of the weights' CRC-32 to a call of `data_member`.
 
         Raises:
             PackageError: the model is damaged, or its external data leaves its place.
@@ -141,7 +143,8 @@ class PackageFile:
         model, contents = read_model(self.model_bytes(component), member)
         location = data_name(variant).rsplit("/", 1)[1]
         external = [tensor for each in contents for tensor in each.external_tensors()]
-        point_into(external, member, location, self.data_member(component), self.path)
+        data = self.data_member(component) if check_weights else self.members.get(data_name(variant))
+        point_into(external, member, location, data, self.path)
         _check_fit(self.interface(component), model, component)
         return model
 

@@ -35,7 +35,7 @@ LoadModel = Callable[[Path, str, bool], Runner]
 
 def load_for_check(path: Path, component: str, optimize: bool) -> Runner:
     """The package's own loader, on the CPU with one thread, which is what NUMERICS gates with."""
-    return load(path, component, device="cpu", threads=1, optimize=optimize)
+    return load(path, component, device="cpu", threads=1, optimize=optimize, tuned=False)
 
 
 @dataclass(frozen=True)

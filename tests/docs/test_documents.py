@@ -19,7 +19,7 @@ from transload.convert.options import DEFAULT_OPSET
 from transload.serialize import open_package
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/commands.md", "docs/torchscript.md")
+PAGES = ("README.md", "docs/commands.md", "docs/torchscript.md", "docs/tuning.md")
 
 FACTORY = '''
 """A token tagger."""

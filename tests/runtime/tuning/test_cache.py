@@ -1,0 +1,272 @@
+"""A tuned variant is used on the host, runtime and model that it was made for, whole, and never otherwise."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+from packages import WIDTH, linear_component
+
+from transload.runtime import load, verify
+from transload.runtime.configuration import Configuration
+from transload.runtime.tuning import key as key_module
+from transload.runtime.tuning.build import portable_files, store_entry
+from transload.runtime.tuning.cache import clear_cache, entry_path, find_tuned, list_cache, tuned_folder
+from transload.runtime.tuning.entry import TunedVariant, TuningRecord, read_entry
+from transload.runtime.tuning.key import make_key
+from transload.runtime.tuning.tune import Tuning, embed_component, tune_component
+from transload.serialize import Package, PackageFile, open_package, pack_folder, unpack_package
+from transload.serialize.errors import MismatchError, PackageError, UsageError
+
+X = np.linspace(-1, 1, 3 * WIDTH, dtype=np.float32).reshape(3, WIDTH)
+
+
+@pytest.fixture(scope="module")
+def weight() -> np.ndarray:
+    return np.random.default_rng(7).standard_normal((WIDTH, WIDTH)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def path(weight: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Package("m", (linear_component("forward", weight),)).save(tmp_path_factory.mktemp("m") / "m.tload")
+
+
+@pytest.fixture
+def package(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackageFile:
+    """The package, beside a cache that is empty."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return open_package(path)
+
+
+@pytest.fixture
+def tuned(package: PackageFile) -> Tuning:
+    return tune_component(package, "forward", seconds_per_trial=0.01)
+
+
+def edit(path: Path, change: Callable[[bytearray], object]) -> None:
+    data = bytearray(path.read_bytes())
+    change(data)
+    path.write_bytes(data)
+
+
+def flip(path: Path, place: int) -> None:
+    def change(data: bytearray) -> None:
+        data[place] ^= 1
+
+    edit(path, change)
+
+
+def test_without_a_tuned_variant_the_portable_one_is_loaded(package: PackageFile) -> None:
+    assert load(package.path).variant == "portable"
+
+
+def test_the_tuned_variant_is_loaded_and_gives_the_same_answer(package: PackageFile, tuned: Tuning) -> None:
+    model = load(package.path)
+    assert model.variant == "tuned"
+    expected = load(package.path, tuned=False)
+    assert expected.variant == "portable"
+    np.testing.assert_allclose(model(X)["logits"], expected(X)["logits"], rtol=1e-5, atol=1e-5)
+
+
+def test_the_portable_variant_is_loaded_where_optimisations_are_off(package: PackageFile, tuned: Tuning) -> None:
+    assert load(package.path, optimize=False).variant == "portable"
+
+
+def test_the_entry_holds_pre_packed_weights_at_pages(tuned: Tuning) -> None:
+    entry = read_entry(tuned.path)
+    model = onnx.ModelProto.FromString(entry.model_bytes())
+    fields = {item.key: item.value for tensor in model.graph.initializer for item in tensor.external_data}
+    assert int(fields["offset"]) % 4096 == 0
+    if tuned.report.best.prepack:
+        packed_offset, packed_length, _ = fields["prepacked_0"].split("|")[1].split(";")
+        assert int(packed_offset) % 4096 == 0
+        data = entry.member("model.onnx.data")
+        assert data is not None
+        assert data.offset <= int(packed_offset) <= data.offset + data.size_bytes - int(packed_length)
+
+
+@pytest.mark.parametrize("member", ["model.onnx", "model.onnx.data", "tuning.json"])
+def test_a_damaged_entry_is_not_used(package: PackageFile, tuned: Tuning, member: str) -> None:
+    found = read_entry(tuned.path).member(member)
+    assert found is not None
+    flip(tuned.path, found.offset + found.size_bytes // 2)
+    assert load(package.path).variant == "portable"
+
+
+def test_damaged_weights_of_an_entry_are_an_error_where_it_is_opened_by_hand(tuned: Tuning) -> None:
+    found = read_entry(tuned.path).member("model.onnx.data")
+    assert found is not None
+    flip(tuned.path, found.offset)
+    with pytest.raises(PackageError, match="CRC-32"):
+        read_entry(tuned.path).check_weights()
+
+
+@pytest.mark.parametrize("size", [0, 100, -1])
+def test_an_entry_that_was_cut_off_is_not_used(package: PackageFile, tuned: Tuning, size: int) -> None:
+    os.truncate(tuned.path, size if size >= 0 else tuned.size_bytes + size)
+    assert load(package.path).variant == "portable"
+
+
+def test_an_entry_of_another_build_of_onnx_runtime_is_not_used(
+    package: PackageFile, tuned: Tuning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_module, "runtime_build", lambda: "1.31.2 another build")
+    assert load(package.path).variant == "portable"
+
+
+def test_an_entry_of_another_processor_is_not_used(
+    package: PackageFile, tuned: Tuning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_module, "_cpu_digest", lambda: "0" * 64)
+    assert load(package.path).variant == "portable"
+
+
+def test_an_entry_for_another_number_of_processors_is_not_used(
+    package: PackageFile, tuned: Tuning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_module, "count_cpus", lambda: 999)
+    assert load(package.path).variant == "portable"
+
+
+def test_an_entry_of_another_model_is_not_used_under_this_one_s_name(
+    package: PackageFile, tuned: Tuning, weight: np.ndarray, tmp_path: Path
+) -> None:
+    other = open_package(Package("m", (linear_component("forward", weight * 2),)).save(tmp_path / "other.tload"))
+    key = make_key(other, "forward")
+    assert key is not None
+    assert entry_path(key) != tuned.path
+    shutil.copy(tuned.path, entry_path(key))
+    assert load(other.path).variant == "portable"
+    np.testing.assert_allclose(load(other.path)(X)["logits"], X @ weight * 2, rtol=1e-4, atol=1e-4)
+
+
+def test_an_entry_that_others_may_write_is_not_used(package: PackageFile, tuned: Tuning) -> None:
+    tuned.path.chmod(0o666)
+    assert load(package.path).variant == "portable"
+    assert [entry.record for entry in list_cache()] == [None]
+
+
+def test_the_name_of_the_component_s_package_does_not_matter(
+    package: PackageFile, tuned: Tuning, tmp_path: Path
+) -> None:
+    copy = shutil.copy(package.path, tmp_path / "copy.tload")
+    assert load(copy).variant == "tuned"
+
+
+def test_threads_of_the_caller_win_over_tuned_ones(package: PackageFile, tuned: Tuning) -> None:
+    assert load(package.path, threads=1)._session.get_session_options().intra_op_num_threads == 1
+
+
+def test_external_data_that_leaves_the_weights_is_refused(package: PackageFile, tuned: Tuning) -> None:
+    def claim(change: Callable[[str], str], wanted: str) -> None:
+        model = onnx.ModelProto.FromString(package.model_proto("forward").SerializeToString())
+        tensor = next(tensor for tensor in model.graph.initializer if tensor.external_data)
+        del tensor.external_data[:]
+        size = WIDTH * WIDTH * 4
+        for key, value in (("location", "model.onnx.data"), ("offset", "0"), ("length", str(size))):
+            tensor.external_data.add(key=key, value=value)
+        tensor.external_data.add(key="prepacked_0", value=change(f"MatMul+1|0;{size};0"))
+        contents = portable_files(package, "forward")
+        contents["model.onnx"] = dataclasses.replace(contents["model.onnx"], data=model.SerializeToString())  # type: ignore[type-var]
+        with pytest.raises(PackageError, match=wanted):
+            store_entry(tuned.path, tuned.record, contents).model_bytes()
+        assert load(package.path).variant == "portable"
+
+    claim(lambda text: text.replace("|0;", "|4096;"), "leaves the weights")
+    claim(lambda text: text.replace("|0;", "|-1;"), "leaves the weights")
+
+
+def test_an_entry_for_another_provider_keeps_the_portable_graph(package: PackageFile, tuned: Tuning) -> None:
+    configuration = Configuration(threads=1, provider="AzureExecutionProvider")
+    record: TuningRecord = msgspec.structs.replace(tuned.record, configuration=configuration)
+    store_entry(tuned.path, record, portable_files(package, "forward"))
+    model = load(package.path)
+    assert (model.variant, model.providers[0]) == ("tuned", "AzureExecutionProvider")
+    np.testing.assert_allclose(model(X)["logits"], load(package.path, tuned=False)(X)["logits"], rtol=1e-5, atol=1e-5)
+
+
+def test_listing_and_clearing(package: PackageFile, tuned: Tuning) -> None:
+    (entry,) = list_cache()
+    assert entry.path == tuned.path
+    assert entry.record == tuned.record
+    assert tuned_folder().stat().st_mode & 0o077 == 0
+    assert [entry.path for entry in clear_cache()] == [tuned.path]
+    assert list_cache() == ()
+    assert load(package.path).variant == "portable"
+
+
+def test_an_embedded_variant_is_used_without_a_cache(package: PackageFile, tuned: Tuning, tmp_path: Path) -> None:
+    out = embed_component(package, tuned, tmp_path / "with.tload")
+    clear_cache()
+    opened = open_package(out, integrity="sha256")
+    assert sorted(opened.manifest.components["forward"].variants) == [
+        "portable",
+        f"tuned-{tuned.record.key.digest[:16]}",
+    ]
+    assert load(out).variant == "tuned"
+    np.testing.assert_allclose(load(out)(X)["logits"], load(out, tuned=False)(X)["logits"], rtol=1e-5, atol=1e-5)
+    verify(out)
+
+
+def test_an_embedded_variant_has_no_pre_packed_weights(package: PackageFile, tuned: Tuning, tmp_path: Path) -> None:
+    clear_cache()
+    variant = find_tuned(open_package(embed_component(package, tuned, tmp_path / "with.tload")), "forward")
+    assert isinstance(variant, TunedVariant)
+    assert b"prepacked" not in variant.model_bytes()
+
+
+def test_embedding_twice_gives_one_variant_and_packing_gives_the_same_file(
+    package: PackageFile, tuned: Tuning, tmp_path: Path
+) -> None:
+    once = embed_component(package, tuned, tmp_path / "once.tload")
+    twice = embed_component(open_package(once), tuned, tmp_path / "twice.tload")
+    assert once.read_bytes() == twice.read_bytes()
+    unpack_package(once, tmp_path / "folder")
+    assert pack_folder(tmp_path / "folder", tmp_path / "again.tload").read_bytes() == once.read_bytes()
+
+
+def test_an_embedded_variant_for_another_host_is_not_used(
+    package: PackageFile, tuned: Tuning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = embed_component(package, tuned, tmp_path / "with.tload")
+    clear_cache()
+    monkeypatch.setattr(key_module, "_cpu_digest", lambda: "0" * 64)
+    assert load(out).variant == "portable"
+
+
+def test_without_recorded_inputs_there_must_be_given_ones(
+    weight: np.ndarray, package: PackageFile, tmp_path: Path
+) -> None:
+    silent = dataclasses.replace(linear_component("forward", weight * 3), vectors=())
+    opened = open_package(Package("m", (silent,)).save(tmp_path / "silent.tload"))
+    with pytest.raises(UsageError, match="no recorded inputs"):
+        tune_component(opened, "forward")
+    tune_component(opened, "forward", inputs={"x": X}, seconds_per_trial=0.01)
+    assert load(opened.path).variant == "tuned"
+
+
+def test_a_package_that_does_not_give_its_recorded_outputs_is_not_tuned(
+    weight: np.ndarray, package: PackageFile, tmp_path: Path
+) -> None:
+    honest = linear_component("forward", weight)
+    vectors = dataclasses.replace(honest.vectors[0], outputs={"y": honest.vectors[0].outputs["y"] + 1})
+    lying = dataclasses.replace(honest, vectors=(vectors,))
+    opened = open_package(Package("m", (lying,)).save(tmp_path / "lying.tload"))
+    with pytest.raises(MismatchError, match="recorded outputs"):
+        tune_component(opened, "forward", seconds_per_trial=0.01)
+    assert list_cache() == ()
+
+
+def test_where_the_processor_cannot_be_told_nothing_is_tuned(
+    package: PackageFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_module, "_cpu_digest", lambda: "")
+    with pytest.raises(UsageError, match="processor"):
+        tune_component(package, "forward")
