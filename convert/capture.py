@@ -46,6 +46,8 @@ class Capture:
         integer_ranges: The lowest and highest value that makes sense for an integer input, by name, where the front end
             knows it better than the graph shows.
         may_be_empty: Dimensions that may have the size 0, by name.
+        must_vary: Dimensions that have to be dynamic, as if the user had asked for them.
+        assets: Files that come with the model, such as a tokenizer, by relative path.
         resources: Objects that must outlive the lazy weights in `model`, such as a scratch folder.
     """
 
@@ -60,6 +62,8 @@ class Capture:
     state: tuple[State, ...] = ()
     integer_ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     may_be_empty: frozenset[str] = frozenset()
+    must_vary: frozenset[str] = frozenset()
+    assets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     resources: tuple[object, ...] = field(default=(), repr=False, compare=False)
 
     def input_leaves(self) -> tuple[Tensor, ...]:

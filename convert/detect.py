@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import mmap
 import re
 import zipfile
@@ -16,9 +17,9 @@ from transload.serialize.wire_format import LENGTH, VARINT, WireFormatError, sca
 FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 LOOKED_FOR = (
-    "a SavedModel folder, a TorchScript file, an ExportedProgram (.pt2), an ONNX model, a frozen GraphDef "
-    "(.pb or .pbtxt), a TensorFlow 1 checkpoint with its graph (.meta), a Keras model (.keras or .h5), a TFLite model, "
-    "or the name of a module factory (package.module:callable)"
+    "a SavedModel folder, a folder that transformers saved, a TorchScript file, an ExportedProgram (.pt2), an ONNX "
+    "model, a frozen GraphDef (.pb or .pbtxt), a TensorFlow 1 checkpoint with its graph (.meta), a Keras model (.keras "
+    "or .h5), a TFLite model, or the name of a module factory (package.module:callable)"
 )
 
 _HEAD_BYTES = 64 << 10
@@ -134,6 +135,8 @@ def _kind_of_folder(path: Path) -> SourceKind:
     graphs = sorted(file.name for file in path.glob("*.meta"))
     if graphs and (path / "checkpoint").is_file():
         raise UsageError(f"{path} is a folder of checkpoints.", hint=f"Name one: {path / graphs[-1]}.")
+    if _is_transformers_folder(path):
+        return SourceKind.TRANSFORMERS
     models = sorted(file.name for file in path.glob("*.onnx"))
     if models:
         raise UsageError(f"{path} is a folder with ONNX models in it.", hint=f"Name the file: {path / models[0]}.")
@@ -141,6 +144,16 @@ def _kind_of_folder(path: Path) -> SourceKind:
         f"{path} is a folder with neither saved_model.pb nor saved_model.pbtxt in it.",
         hint=f"Sources are {LOOKED_FOR}.",
     )
+
+
+def _is_transformers_folder(path: Path) -> bool:
+    """Whether a configuration of transformers lies beside weights. One beside ONNX models belongs to these."""
+    try:
+        config = json.loads((path / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    names = [file.suffix for file in path.iterdir()]
+    return isinstance(config, dict) and "model_type" in config and (".onnx" not in names or ".safetensors" in names)
 
 
 def _kind_of_file(path: Path, trust_source: bool) -> SourceKind:

@@ -47,6 +47,7 @@ class ConvertOptions:
         outputs: TensorFlow's graphs: names of the output tensors (`node:0`); none means the sinks of a frozen graph.
         methods: TorchScript: which methods, each a component; none means forward.
         all_methods: TorchScript: every method that the file exports.
+        task: transformers folder: which task, by the hub's name; None means the architecture's own.
         weights: Module factories: a safetensors file whose tensors are loaded into the module.
         atol, rtol: The user's own tolerance instead of the standard's.
         proof: How much evidence to gather.
@@ -61,6 +62,7 @@ class ConvertOptions:
     outputs: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     all_methods: bool = False
+    task: str | None = None
     weights: Path | None = None
     atol: float | None = None
     rtol: float | None = None

@@ -26,6 +26,7 @@ FRONT_ENDS: Mapping[SourceKind, str] = {
     SourceKind.TORCHSCRIPT: "transload.convert.torch.torchscript",
     SourceKind.EXPORTED_PROGRAM: "transload.convert.torch.program",
     SourceKind.TORCH_MODULE: "transload.convert.torch.module",
+    SourceKind.TRANSFORMERS: "transload.convert.torch.transformers.capture",
     SourceKind.SAVED_MODEL: "transload.convert.tensorflow.saved_model",
     SourceKind.GRAPH_DEF: "transload.convert.tensorflow.graph_def",
     SourceKind.KERAS: "transload.convert.tensorflow.keras_file",
@@ -40,6 +41,7 @@ FRONT_ENDS: Mapping[SourceKind, str] = {
 EXTRAS: Mapping[str, str] = {
     "torch": "torch",
     "onnxscript": "torch",
+    "transformers": "transformers",
     "tensorflow": "tensorflow",
     "tf2onnx": "tensorflow",
 }
@@ -77,7 +79,8 @@ def convert_source(source: Source, options: ConvertOptions, on_stage: OnStage = 
         for capture, found, pass_notes in zip(captures, evidence, notes, strict=True)
     )
     resources = tuple(resource for capture in captures for resource in capture.resources)
-    return Package(name_source(source), components, resources)
+    assets = {name: data for capture in captures for name, data in capture.assets.items()}
+    return Package(name_source(source), components, resources, assets)
 
 
 def name_source(source: Source) -> str:

@@ -14,6 +14,7 @@ class SourceKind(StrEnum):
     TORCHSCRIPT = "torchscript"
     EXPORTED_PROGRAM = "exported-program"
     TORCH_MODULE = "torch-module"
+    TRANSFORMERS = "transformers-folder"
     SAVED_MODEL = "saved-model"
     GRAPH_DEF = "graph-def"
     KERAS = "keras"

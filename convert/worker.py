@@ -40,6 +40,7 @@ class Request(msgspec.Struct, frozen=True):
     signatures: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    task: str | None = None
     weights: str | None = None
     atol: float | None = None
     rtol: float | None = None
@@ -114,6 +115,7 @@ def _convert(request: Request, target: Path, on_stage: Any) -> None:
         example=None if request.example is None else read_npz(request.example),
         opset=request.opset,
         methods=request.methods,
+        task=request.task,
         all_methods=request.all_methods,
         signatures=request.signatures,
         tags=request.tags,

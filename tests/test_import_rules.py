@@ -22,7 +22,7 @@ ALLOWED = {
     "serialize": {"serialize"},
 }
 
-FRAMEWORKS = {"torch", "tensorflow", "keras", "tf2onnx", "onnxscript", "safetensors", "h5py"}
+FRAMEWORKS = {"torch", "tensorflow", "keras", "tf2onnx", "onnxscript", "safetensors", "h5py", "transformers"}
 COMMAND_LINE = {"click", "rich"}
 DEPENDENCIES = {"google", "ml_dtypes", "msgspec", "numpy", "onnx", "onnx_ir", "onnxruntime"}
 
@@ -57,6 +57,8 @@ def violations(layer: str, path: Path) -> list[str]:
         foreign |= COMMAND_LINE
     if where.startswith("convert/torch/"):
         foreign |= {"torch", "onnxscript", "safetensors"}
+    if where.startswith("convert/torch/transformers/"):
+        foreign |= {"transformers"}
     if where.startswith("convert/tensorflow/"):
         foreign |= {"tensorflow", "keras", "tf2onnx", "h5py"}
     return found + [name for name in imports(path) if name.partition(".")[0] not in foreign]

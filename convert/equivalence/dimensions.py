@@ -41,7 +41,7 @@ class Variable:
 
 def find_variables(capture: Capture, options: ConvertOptions) -> tuple[Variable, ...]:
     """Every dimension that may vary, in order of appearance."""
-    asked = {dim for spec in options.inputs for dim in spec.shape or () if isinstance(dim, str)}
+    asked = {dim for spec in options.inputs for dim in spec.shape or () if isinstance(dim, str)} | capture.must_vary
     sums = find_sums(dim for tensor in capture.input_leaves() for dim in tensor.shape or ())
     named: dict[str, list[Place]] = {}
     unnamed: dict[tuple[int, int], list[Place]] = {}

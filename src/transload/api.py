@@ -26,6 +26,7 @@ def convert_model(
     outputs: Sequence[str] = (),
     methods: Sequence[str] = (),
     all_methods: bool = False,
+    task: str | None = None,
     weights: str | Path | None = None,
     atol: float | None = None,
     rtol: float | None = None,
@@ -48,6 +49,7 @@ def convert_model(
         methods: TorchScript: which methods, each a component; none means `forward`. An input of one method only is
             described as `method.parameter`.
         all_methods: TorchScript: every method that the file exports.
+        task: transformers folder: which task, by the hub's name; None means the architecture's own.
         weights: Module factories: a safetensors file.
         atol, rtol: A tolerance of the caller's own; recorded in the package.
         proof: How much evidence to gather: `full`, `quick` or `none`.
@@ -74,6 +76,7 @@ def convert_model(
         outputs=tuple(outputs),
         methods=tuple(methods),
         all_methods=all_methods,
+        task=task,
         weights=None if weights is None else Path(weights),
         atol=atol,
         rtol=rtol,

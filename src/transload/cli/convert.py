@@ -59,6 +59,9 @@ def parse_size(text: str) -> int:
     metavar="NAME,NAME",
     help="TensorFlow's graphs: the output tensors (default: the sinks of a frozen graph).",
 )
+@click.option(
+    "--task", help="transformers folder: the task, such as text-classification (default: the architecture's own)."
+)
 @click.option("--weights", metavar="FILE.safetensors", help="Module factory: weights to load into the module.")
 @click.option("--atol", type=click.FloatRange(0), help="Absolute tolerance instead of the standard's; recorded.")
 @click.option("--rtol", type=click.FloatRange(0), help="Relative tolerance instead of the standard's; recorded.")
@@ -87,15 +90,16 @@ def convert(
 ) -> None:
     """Convert SOURCE, prove that nothing changed, and write the package.
 
-    SOURCE is a TorchScript file, a .pt2 file, a module factory (package.module:callable), a SavedModel folder, a
-    frozen GraphDef, a .keras or .h5 file, or a .onnx file. What it is, its content decides. It is converted in a
-    child process; if that crashes or runs out of its limits, the exit status is 6. Nothing is written unless source
-    and package agree. An existing output is replaced.
+    SOURCE is a TorchScript file, a .pt2 file, a module factory (package.module:callable), a folder that transformers
+    saved, a SavedModel folder, a frozen GraphDef, a .keras or .h5 file, or a .onnx file. What it is, its content
+    decides. It is converted in a child process; if that crashes or runs out of its limits, the exit status is 6.
+    Nothing is written unless source and package agree. An existing output is replaced.
 
     \b
     Example:
       transload convert tagger.pt -o tagger.tload --input 'tokens:int64[batch,seq]'
       transload convert codec.pt -o codec.tload --method encode --method decode --input 'x[n,4]' --input 'code[n,3]'
+      transload convert my-model/ -o model.tload --task text-classification
       transload convert saved_model/ -o model.tload --signature serving_default
       transload convert my_models:make_tagger -o tagger.tload --weights tagger.safetensors --example in.npz
     """

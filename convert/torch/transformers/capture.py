@@ -1,0 +1,134 @@
+"""Capturing a transformers folder: each part of its model is traced and translated."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from transload.convert.capture import Capture
+from transload.convert.options import ConvertOptions
+from transload.convert.source import Source
+from transload.convert.torch.arguments import Arguments, describe_signature, described_values
+from transload.convert.torch.assembly import assemble, prepare_example, run_example
+from transload.convert.torch.dimensions import Dimensions
+from transload.convert.torch.graph import strip_initializer_prefix
+from transload.convert.torch.probing import probe_other_sizes
+from transload.convert.torch.quiet import quiet
+from transload.convert.torch.reference import TorchReference, flatten_outputs
+from transload.convert.torch.script import DEFAULT_OPSET, translate
+from transload.convert.torch.transformers.cache import nest_layers
+from transload.convert.torch.transformers.decoder import decoder_parts
+from transload.convert.torch.transformers.folder import collect_assets, read_folder
+from transload.convert.torch.transformers.loading import load_model
+from transload.convert.torch.transformers.part import Part
+from transload.convert.torch.transformers.single import FORWARD, Forward, single_part
+from transload.convert.torch.transformers.tasks import TEXT_GENERATION, Task, find_task
+from transload.serialize.errors import UnsupportedError
+from transload.serialize.interface import Dict
+
+
+def capture(source: Source, options: ConvertOptions) -> list[Capture]:
+    """The model's components, with tokenizer and labels as assets of the first.
+
+    Raises:
+        UsageError: an unknown task, or inputs that do not fit.
+        UnsupportedError: transformers has no such architecture, or operators have no translation.
+        SourceError: the folder is damaged, or code or pickles would have to be read.
+    """
+    assert isinstance(source.path, Path)
+    folder = read_folder(source.path)
+    task = find_task(folder.architecture, options.task)
+    model, notes = load_model(folder, task)
+    parts, part_notes = _split(model, task, options)
+    captures = [_capture_part(part, source, options, (*notes, *part_notes)) for part in parts]
+    assets = collect_assets(folder, model.config.id2label if task is not None and task.has_labels else None)
+    return [dataclasses.replace(captures[0], assets=assets), *captures[1:]]
+
+
+def _split(
+    model: transformers.PreTrainedModel, task: Task | None, options: ConvertOptions
+) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+    """The parts of the model, and notes for the user."""
+    if options.inputs or options.example is not None:
+        return (_described_part(model, options),), ()
+    if task is TEXT_GENERATION:
+        try:
+            return decoder_parts(model), ()
+        except UnsupportedError as error:
+            note = f"There is one component, which reads the whole text at every step. {error.what}"
+            return (single_part(model, task),), (note,)
+    return (single_part(model, task),), ()
+
+
+def _described_part(model: transformers.PreTrainedModel, options: ConvertOptions) -> Part:
+    """The forward with the inputs that the user describes."""
+    values = described_values(options, describe_signature(model.forward))
+    return Part(FORWARD, Forward(model), values, {})
+
+
+class _Positional(torch.nn.Module):
+    """A part with positional tensors in and a tuple of tensors out, as a trace wants it."""
+
+    def __init__(self, module: torch.nn.Module, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.module = module
+        self._names = names
+
+    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        outputs = self.module(**dict(zip(self._names, tensors, strict=True)))
+        return tuple(flatten_outputs(outputs, self._names)[1].values())
+
+
+def _capture_part(part: Part, source: Source, options: ConvertOptions, notes: tuple[str, ...]) -> Capture:
+    arguments = Arguments({}, dict(part.example))
+    arguments, example, dimensions = prepare_example(arguments, options if not part.dimensions else _plain(options))
+    dimensions = part.dimensions or dimensions
+    reference = TorchReference(part.module, arguments, lambda: copy.deepcopy(part.module).double())
+    outputs = run_example(reference, example)
+    moving = probe_other_sizes(reference, outputs, example, dimensions)
+    model, trace_notes = _translate_trace(part.module, arguments, dimensions, options)
+    found = assemble(
+        source,
+        model,
+        arguments,
+        outputs,
+        reference,
+        component=part.component,
+        example=example,
+        dimensions=dimensions,
+        moving=moving,
+        notes=(*notes, *trace_notes),
+    )
+    assert isinstance(found.outputs, Dict)
+    return dataclasses.replace(
+        found,
+        inputs=nest_layers(found.inputs),
+        outputs=Dict(nest_layers(found.outputs.items)),
+        integer_ranges=part.integer_ranges,
+        may_be_empty=part.may_be_empty,
+        must_vary=part.must_vary,
+    )
+
+
+def _plain(options: ConvertOptions) -> ConvertOptions:
+    return dataclasses.replace(options, inputs=())
+
+
+def _translate_trace(
+    module: torch.nn.Module, arguments: Arguments, dimensions: Dimensions, options: ConvertOptions
+) -> tuple[Any, tuple[str, ...]]:
+    tensors = arguments.tensors()
+    trace: Any = torch.jit.trace
+    with torch.no_grad(), quiet():
+        traced = trace(_Positional(module, tuple(tensors)), tuple(tensors.values()), check_trace=False, strict=False)
+    translation = translate(traced, tensors, dynamic_axes=dimensions, opset=options.opset or DEFAULT_OPSET)
+    if translation.state:
+        changed = ", ".join(slot.path for slot in translation.state)
+        raise UnsupportedError(f"The model changes its own buffers: {changed}.")
+    strip_initializer_prefix(translation.model, "module.model.")
+    return translation.model, translation.notes

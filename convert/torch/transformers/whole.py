@@ -1,0 +1,25 @@
+"""Whether components together are the model: what is carried between them must be all that counts."""
+
+from __future__ import annotations
+
+import torch
+
+from transload.serialize.errors import UnsupportedError
+
+ROUNDINGS = 1 << 13
+"""How many roundings apart the two ways of computing may be, of the largest value: 1e-3 in float32."""
+
+
+def demand_agreement(whole: torch.Tensor, parts: torch.Tensor) -> None:
+    """Refuse a model that computes something else in steps than at once.
+
+    Raises:
+        UnsupportedError: it does.
+    """
+    bound = float(whole.abs().max()) * min(ROUNDINGS * torch.finfo(whole.dtype).eps, 0.05)
+    distance = float((whole - parts).abs().max())
+    if not distance <= bound:
+        raise UnsupportedError(
+            f"In steps the model computes something else than at once (logits differ by {distance:.3g}): it keeps more "
+            "than the keys and values of its layers."
+        )

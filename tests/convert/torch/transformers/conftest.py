@@ -1,0 +1,106 @@
+"""Tiny models as transformers saves them, with random weights in every layer, and their packages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from transformers import PreTrainedModel
+
+import transload as tl
+
+VOCABULARY = 61
+TEXT = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
+LABELS = {0: "nothing", 1: "a thing", 2: "Körper"}
+
+
+def perturb(model: PreTrainedModel) -> PreTrainedModel:
+    """The model in eval mode with all weights moved, so that no bias is 0 and no norm an identity."""
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.3 * torch.randn(weight.shape, generator=generator) * (weight.abs().mean() + 0.05))
+    return model.eval()
+
+
+def bert() -> transformers.BertConfig:
+    return transformers.BertConfig(**TEXT, id2label=LABELS)
+
+
+def gpt2() -> transformers.GPT2Config:
+    return transformers.GPT2Config(
+        vocab_size=VOCABULARY, n_positions=64, n_embd=32, n_layer=2, n_head=4, bos_token_id=1, eos_token_id=2
+    )
+
+
+def llama() -> transformers.LlamaConfig:
+    return transformers.LlamaConfig(**TEXT, num_key_value_heads=2)
+
+
+def vit() -> transformers.ViTConfig:
+    sizes = {"image_size": 16, "patch_size": 4, "hidden_size": 32, "intermediate_size": 48}
+    return transformers.ViTConfig(**sizes, num_hidden_layers=2, num_attention_heads=4, id2label=LABELS)
+
+
+def wav2vec2() -> transformers.Wav2Vec2Config:
+    convolutions = {"conv_dim": [16] * 3, "conv_kernel": [10, 3, 2], "conv_stride": [5, 2, 2]}
+    positions = {"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4, "classifier_proj_size": 16}
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    return transformers.Wav2Vec2Config(vocab_size=20, **sizes, **convolutions, **positions, id2label=LABELS)
+
+
+MODELS: dict[str, Callable[[], PreTrainedModel]] = {
+    "bert": lambda: transformers.BertForSequenceClassification(bert()),
+    "gpt2": lambda: transformers.GPT2LMHeadModel(gpt2()),
+    "llama": lambda: transformers.LlamaForCausalLM(llama()),
+    "vit": lambda: transformers.ViTForImageClassification(vit()),
+    "wav2vec2": lambda: transformers.Wav2Vec2ForSequenceClassification(wav2vec2()),
+}
+
+
+Saved = Callable[[str], tuple[Path, PreTrainedModel]]
+Converted = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    """A model of `MODELS` and the folder that it was saved to."""
+    made: dict[str, tuple[Path, PreTrainedModel]] = {}
+
+    def save(name: str) -> tuple[Path, PreTrainedModel]:
+        if name not in made:
+            torch.manual_seed(0)
+            model = perturb(MODELS[name]())
+            folder = tmp_path_factory.mktemp("models") / name
+            model.save_pretrained(folder)
+            made[name] = folder, model
+        return made[name]
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def converted(saved: Saved, tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    """The package of a model of `MODELS`, fully proven."""
+    made: dict[str, Path] = {}
+
+    def convert(name: str) -> Path:
+        if name not in made:
+            package = tl.convert_model(saved(name)[0])
+            made[name] = package.save(tmp_path_factory.mktemp("packages") / f"{name}.tload")
+        return made[name]
+
+    return convert
