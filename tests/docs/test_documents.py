@@ -19,7 +19,7 @@ from transload.convert.options import DEFAULT_OPSET
 from transload.serialize import open_package
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/commands.md", "docs/torchscript.md", "docs/tuning.md")
+PAGES = ("README.md", "docs/commands.md", "docs/torchscript.md", "docs/transformers.md", "docs/tuning.md")
 
 FACTORY = '''
 """A token tagger."""
@@ -85,6 +85,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     sys.path.insert(0, str(folder))
     try:
         make_torch_files(folder)
+        make_transformers_folders(folder)
         make_tensorflow_files(folder)
         np.savez(folder / "in.npz", tokens=np.array([[1, 2, 3], [4, 5, 6]]))
         yield folder
@@ -106,6 +107,18 @@ def make_torch_files(folder: Path) -> None:
     batch = torch.export.Dim("batch")
     program = torch.export.export(model, (torch.zeros(2, 3, dtype=torch.int64),), dynamic_shapes=({0: batch},))
     torch.export.save(program, folder / "tagger.pt2")
+
+
+def make_transformers_folders(folder: Path) -> None:
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 30, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1}
+    bert = transformers.BertConfig(**sizes, num_attention_heads=2, max_position_embeddings=32)
+    transformers.BertForSequenceClassification(bert).save_pretrained(folder / "my-classifier")
+    llama = transformers.LlamaConfig(**sizes, num_attention_heads=2, max_position_embeddings=32)
+    transformers.LlamaForCausalLM(llama).save_pretrained(folder / "my-decoder")
 
 
 def make_tensorflow_files(folder: Path) -> None:
@@ -154,6 +167,8 @@ def test_every_python_program_of_the_page_runs(page: str, workspace: Path) -> No
         exec(compile(block, page, "exec"), names)
         if page == "docs/torchscript.md":
             assert [np.asarray(names[name]).tolist() for name in ("first", "second")] == [[[2.0, 2.0]], [[3.0, 3.0]]]
+        elif page == "docs/transformers.md":
+            assert np.asarray(names["logits"]).shape == (2, 1, 30) if "logits" in names else len(names["labels"]) == 2
         else:
             assert np.asarray(names["logits"]).shape == (1, 3, 4)
 

@@ -17,6 +17,7 @@ from transload.convert.torch.arguments import Arguments, describe_signature, des
 from transload.convert.torch.assembly import assemble, prepare_example, run_example
 from transload.convert.torch.dimensions import Dimensions
 from transload.convert.torch.graph import strip_initializer_prefix
+from transload.convert.torch.inlined_functions import inlined_functions
 from transload.convert.torch.probing import probe_other_sizes
 from transload.convert.torch.quiet import quiet
 from transload.convert.torch.reference import TorchReference, flatten_outputs
@@ -124,7 +125,7 @@ def _translate_trace(
 ) -> tuple[Any, tuple[str, ...]]:
     tensors = arguments.tensors()
     trace: Any = torch.jit.trace
-    with torch.no_grad(), quiet():
+    with inlined_functions(), quiet():
         traced = trace(_Positional(module, tuple(tensors)), tuple(tensors.values()), check_trace=False, strict=False)
     translation = translate(traced, tensors, dynamic_axes=dimensions, opset=options.opset or DEFAULT_OPSET)
     if translation.state:

@@ -108,6 +108,11 @@ def _call_method(interpreter: Any, node: Any, env: dict[str, Any]) -> list[Any]:
     return [interpreter.call(getattr(owner, node.s("name")).inlined_graph, (owner, *args))]
 
 
+@expression("prim::PythonOp")
+def _python_function(interpreter: Any, node: Any, *args: Any) -> Any:
+    raise UnsupportedError(f"The trace holds a call of Python code, torch.autograd.Function {node.pyname()}.")
+
+
 @expression("prim::ListConstruct")
 def _list(interpreter: Any, node: Any, *items: Any) -> List:
     return List(list(items))

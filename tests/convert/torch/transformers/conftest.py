@@ -24,6 +24,8 @@ TEXT = {
     "eos_token_id": 2,
     "pad_token_id": 0,
 }
+SPREAD = 0.4
+"""The spread of weights with which a random decoder says more than the same word over and over."""
 LABELS = {0: "nothing", 1: "a thing", 2: "Körper"}
 
 
@@ -42,12 +44,19 @@ def bert() -> transformers.BertConfig:
 
 def gpt2() -> transformers.GPT2Config:
     return transformers.GPT2Config(
-        vocab_size=VOCABULARY, n_positions=64, n_embd=32, n_layer=2, n_head=4, bos_token_id=1, eos_token_id=2
+        vocab_size=VOCABULARY,
+        n_positions=64,
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        bos_token_id=1,
+        eos_token_id=2,
+        initializer_range=SPREAD,
     )
 
 
 def llama() -> transformers.LlamaConfig:
-    return transformers.LlamaConfig(**TEXT, num_key_value_heads=2)
+    return transformers.LlamaConfig(**TEXT, num_key_value_heads=2, initializer_range=SPREAD)
 
 
 def vit() -> transformers.ViTConfig:
