@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import resource
 import signal
@@ -15,12 +16,33 @@ _PR_SET_PDEATHSIG = 1
 """Linux, prctl(2): the signal that a process gets when its parent dies."""
 
 
-def limit_this_process(memory_limit_bytes: int | None) -> None:
-    """Leave no core file, die with the parent, and refuse to map more than `memory_limit_bytes` of memory."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if memory_limit_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory_limit_bytes, memory_limit_bytes))
+OPEN_FILES = 4096
+"""Files that a worker may have open at once; frameworks need some hundred."""
+
+
+def limit_this_process(*, memory_bytes: int | None, cpu_s: float | None, file_bytes: int | None) -> None:
+    """Leave no core file, die with the parent, and refuse what exceeds a limit; None is no limit.
+
+    Args:
+        memory_bytes: Address space.
+        cpu_s: Seconds of all processors together; at their end the process dies by SIGXCPU.
+        file_bytes: The size of a file that it writes.
+    """
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_NOFILE, OPEN_FILES)
+    _limit(resource.RLIMIT_AS, memory_bytes)
+    # Two seconds between SIGXCPU, which tells what happened, and SIGKILL, which does not.
+    _limit(resource.RLIMIT_CPU, None if cpu_s is None else math.ceil(cpu_s), grace=2)
+    _limit(resource.RLIMIT_FSIZE, file_bytes)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _limit(what: int, value: int | None, grace: int = 0) -> None:
+    if value is None:
+        return
+    hard = resource.getrlimit(what)[1]
+    highest = value + grace if hard == resource.RLIM_INFINITY else min(value + grace, hard)
+    resource.setrlimit(what, (min(value, highest), highest))
 
 
 def peak_memory_bytes() -> int:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -18,12 +19,14 @@ from typing import IO
 import msgspec
 
 from transload.convert.platform import exits_on_termination, kill_group, signal_name
-from transload.convert.worker import Done, Event, Failure, Request, Stage
+from transload.convert.worker import Done, Event, Failure, Limits, Request, Stage, Unprotected
 from transload.serialize.errors import ERROR_CLASSES, UsageError, WorkerError
 from transload.serialize.platform import sync_folder
 
 # -P: a file in the user's folder must not shadow a module of the standard library or of a framework.
 _COMMAND = (sys.executable, "-P", "-m", "transload.convert.worker")
+
+_EVENTS = msgspec.json.Decoder(Event)
 
 POLL_S = 0.1
 EXIT_GRACE_S = 5.0
@@ -31,22 +34,20 @@ EXIT_GRACE_S = 5.0
 
 MAX_FRAMES = 4
 MAX_LINES = 5
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a conversion may use: seconds of wall clock, and bytes of address space. None is no limit."""
-
-    time_s: float | None = None
-    memory_bytes: int | None = None
+LAST_BYTES = 64 << 10
+"""How much of a dead worker's output is looked at, from its end."""
 
 
 @dataclass(frozen=True)
 class WorkerReport:
-    """What a conversion took: seconds of wall clock by stage, and the worker's largest resident size."""
+    """What a conversion took: seconds of wall clock by stage, and the worker's largest resident size.
+
+    `unprotected` says what of the sandbox this machine does not have.
+    """
 
     stage_seconds: dict[str, float]
     peak_memory_bytes: int
+    unprotected: tuple[str, ...] = ()
 
 
 def convert_in_worker(
@@ -77,7 +78,9 @@ def convert_in_worker(
     _check_target(Path(request.source), target)
     with exits_on_termination(), _scratch_folder(target) as scratch:
         package = scratch / "package.tload"
-        report = _run(request, package, limits or Limits(), on_stage, None if verbose else scratch / "output.txt")
+        report = _run(request, package, limits or Limits(), on_stage, verbose)
+        if not stat.S_ISREG(package.lstat().st_mode):
+            raise WorkerError("The worker process wrote something that is no file.", stage="package")
         package.replace(target)
         sync_folder(target.parent)
     return report
@@ -89,6 +92,7 @@ class _Progress:
 
     began: list[tuple[str, float]] = field(default_factory=lambda: [("start", time.monotonic())])
     result: Failure | Done | None = None
+    unprotected: tuple[str, ...] = ()
 
     @property
     def stage(self) -> str:
@@ -100,32 +104,33 @@ class _Progress:
 
 
 def _run(
-    request: Request, package: Path, limits: Limits, on_stage: Callable[[str], None], log: Path | None
+    request: Request, package: Path, limits: Limits, on_stage: Callable[[str], None], verbose: bool
 ) -> WorkerReport:
     progress = _Progress()
-    with _worker(request, package, limits, log) as (process, events):
-        _follow(process, events, progress, limits, on_stage)
+    # Without a name, so that nothing that runs in the worker can put something else in its place.
+    with contextlib.nullcontext() if verbose else tempfile.TemporaryFile(dir=package.parent) as log:
+        with _worker(request, package, limits, log) as (process, events):
+            _follow(process, events, progress, limits, on_stage)
+        if progress.result is None:
+            raise _death(process.returncode, progress.stage, limits, log)
     if isinstance(progress.result, Failure):
         raise ERROR_CLASSES[progress.result.error_class](**progress.result.fields)
-    if progress.result is None:
-        raise _death(process.returncode, progress.stage, limits, log)
-    return WorkerReport(progress.seconds(), progress.result.peak_memory_bytes)
+    return WorkerReport(progress.seconds(), progress.result.peak_memory_bytes, progress.unprotected)
 
 
 @contextlib.contextmanager
 def _worker(
-    request: Request, package: Path, limits: Limits, log: Path | None
+    request: Request, package: Path, limits: Limits, log: IO[bytes] | None
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """The running worker, and the end of the pipe from which its events come; at the end nothing of it runs."""
     temporary = package.parent / "tmp"
     temporary.mkdir()
-    with contextlib.ExitStack() as stack:
-        output: IO[bytes] | int = 2 if log is None else stack.enter_context(log.open("wb"))
-        reader, writer = os.pipe()
-        stack.callback(os.close, reader)
+    output: IO[bytes] | int = 2 if log is None else log
+    reader, writer = os.pipe()
+    try:
         try:
             process = subprocess.Popen(
-                [*_COMMAND, str(writer), str(package), str(limits.memory_bytes or 0)],
+                [*_COMMAND, str(writer), str(package), msgspec.json.encode(limits).decode()],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -144,6 +149,8 @@ def _worker(
         finally:
             kill_group(process.pid)
             process.wait()
+    finally:
+        os.close(reader)
 
 
 def _follow(
@@ -158,7 +165,6 @@ def _follow(
     Raises:
         WorkerError: the time limit passed.
     """
-    decoder = msgspec.json.Decoder(Event)
     deadline = None if limits.time_s is None else time.monotonic() + limits.time_s
     pending = b""
     while progress.result is None:
@@ -169,7 +175,7 @@ def _follow(
                 break
             *lines, pending = (pending + chunk).split(b"\n")
             for line in lines:
-                _take(decoder.decode(line), progress, on_stage)
+                _take(_decode(line, progress.stage), progress, on_stage)
         elif gone:
             break
         if deadline is not None and time.monotonic() > deadline and progress.result is None:
@@ -183,15 +189,28 @@ def _follow(
         process.wait(EXIT_GRACE_S)
 
 
+def _decode(line: bytes, stage: str) -> Event:
+    """An event, not trusted: what runs in the worker may be a stranger's."""
+    try:
+        event: Event = _EVENTS.decode(line)
+        if isinstance(event, Failure):
+            ERROR_CLASSES[event.error_class](**event.fields)
+    except (msgspec.MsgspecError, KeyError, TypeError) as error:
+        raise WorkerError("The worker process reported something that makes no sense.", stage=stage) from error
+    return event
+
+
 def _take(event: Event, progress: _Progress, on_stage: Callable[[str], None]) -> None:
     if isinstance(event, Stage):
         progress.began.append((event.name, time.monotonic()))
         on_stage(event.name)
+    elif isinstance(event, Unprotected):
+        progress.unprotected = event.missing
     else:
         progress.result = event
 
 
-def _death(status: int, stage: str, limits: Limits, log: Path | None) -> WorkerError:
+def _death(status: int, stage: str, limits: Limits, log: IO[bytes] | None) -> WorkerError:
     """What to say of a worker that ended without a result."""
     hint = "`--verbose` shows all that the framework wrote."
     if status >= 0:
@@ -199,6 +218,9 @@ def _death(status: int, stage: str, limits: Limits, log: Path | None) -> WorkerE
     elif (name := signal_name(-status)) == "SIGKILL":
         what = "The worker process was killed (SIGKILL), most often because the machine ran out of memory."
         hint = "Convert on a machine with more memory."
+    elif name == "SIGXCPU":
+        what = f"The conversion did not end within its limit of {limits.cpu_s:g} s of processor time."
+        hint = "Raise --cpu-limit, or gather less evidence with --proof quick."
     else:
         what = f"The worker process crashed with {name}."
         if limits.memory_bytes is not None:
@@ -206,11 +228,12 @@ def _death(status: int, stage: str, limits: Limits, log: Path | None) -> WorkerE
     return WorkerError(what, stage=stage, where=_last_words(log), hint=hint)
 
 
-def _last_words(log: Path | None) -> str:
+def _last_words(log: IO[bytes] | None) -> str:
     """Where a crash happened, as Python's fault handler wrote it; else the last lines of the output."""
     if log is None:
         return ""
-    lines = log.read_text(errors="replace").splitlines()
+    log.seek(max(0, log.seek(0, os.SEEK_END) - LAST_BYTES))
+    lines = log.read().decode(errors="replace").splitlines()
     frames = [line.strip() for line in lines if line.startswith("  File ")]
     if any(line.startswith("Fatal Python error") for line in lines):
         return "\n    ".join(frames[:MAX_FRAMES])

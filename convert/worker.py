@@ -1,15 +1,17 @@
 """The worker process: reads one request from stdin, converts, and reports through a pipe.
 
-Started by transload.convert.supervisor as `python -m transload.convert.worker EVENTS_FD TARGET MEMORY_LIMIT`.
+Started by transload.convert.supervisor as `python -m transload.convert.worker EVENTS_FD TARGET LIMITS`.
 """
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import os
 import re
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,35 @@ import msgspec
 
 from transload.convert.options import ConvertOptions, InputSpec, Proof
 from transload.convert.platform import limit_this_process, peak_memory_bytes
+from transload.convert.sandbox import enter_sandbox
 from transload.serialize.errors import ERROR_CLASSES, ExecutionError, TransloadError, WorkerError, error_fields
 
 _OUT_OF_MEMORY = re.compile(
     r"bad_alloc|can(no|')t allocate memory|failed to allocate memory|resource ?exhausted", re.IGNORECASE
 )
 """How C++ libraries say that memory ran out: libstdc++, torch, ONNX Runtime, TensorFlow."""
+
+
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""No room, a quota, a file over its limit, a disk that fails."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a conversion may use; None is no limit.
+
+    Args:
+        time_s: Seconds of wall clock.
+        memory_bytes: Address space.
+        cpu_s: Seconds of all processors together.
+        file_bytes: The size of a file that it writes.
+        sandbox: Whether a source that is a file may only write into the scratch folder, and has no network.
+    """
+
+    time_s: float | None = None
+    memory_bytes: int | None = None
+    cpu_s: float | None = None
+    file_bytes: int | None = None
+    sandbox: bool = True
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -54,6 +79,12 @@ class Stage(msgspec.Struct, frozen=True, tag="stage", tag_field="event"):
     name: str
 
 
+class Unprotected(msgspec.Struct, frozen=True, tag="unprotected", tag_field="event"):
+    """What of the sandbox this machine does not have, in words."""
+
+    missing: tuple[str, ...]
+
+
 class Failure(msgspec.Struct, frozen=True, tag="failure", tag_field="event"):
     """An error, by its class's name and the arguments that make an equal one."""
 
@@ -67,16 +98,17 @@ class Done(msgspec.Struct, frozen=True, tag="done", tag_field="event"):
     peak_memory_bytes: int
 
 
-Event = Stage | Failure | Done
+Event = Stage | Unprotected | Failure | Done
 
 
 def main(arguments: list[str]) -> None:
     """Convert as stdin asks; never returns."""
-    events, target, memory_limit = int(arguments[0]), Path(arguments[1]), int(arguments[2])
+    events, target = int(arguments[0]), Path(arguments[1])
+    limits = msgspec.json.decode(arguments[2], type=Limits)
     faulthandler.enable()
     # What the frameworks start must not hold the pipe open when this process has died.
     os.set_inheritable(events, False)
-    limit_this_process(memory_limit or None)
+    limit_this_process(memory_bytes=limits.memory_bytes, cpu_s=limits.cpu_s, file_bytes=limits.file_bytes)
     stage = "start"
 
     def report(event: Event) -> None:
@@ -88,7 +120,11 @@ def main(arguments: list[str]) -> None:
         report(Stage(name))
 
     try:
-        _convert(msgspec.json.decode(sys.stdin.buffer.read(), type=Request), target, on_stage)
+        request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+        # A factory is the user's own code, which may well keep a cache or fetch weights.
+        if limits.sandbox and Path(request.source).exists() and (missing := enter_sandbox(target.parent)):
+            report(Unprotected(missing))
+        _convert(request, target, on_stage)
         report(Done(peak_memory_bytes()))
     except BaseException as error:
         # Whatever ends the conversion, sys.exit() in a user's module too, must reach the other side as an error.
@@ -137,6 +173,13 @@ def _failure(error: BaseException, stage: str) -> Failure:
             stage=stage,
             hint="Raise --memory-limit, or convert on a machine with more memory.",
         )
+    elif (full := _disk_error(error)) is not None:
+        error = WorkerError(
+            f"The conversion could not write: {full.strerror}.",
+            stage=stage,
+            where=str(full.filename or ""),
+            hint="Make room beside the output and in the folder of temporary files, or raise --file-limit.",
+        )
     elif not isinstance(error, TransloadError):
         error = ExecutionError(
             f"The conversion failed in the stage {stage!r}: {type(error).__name__}: {error}",
@@ -148,12 +191,20 @@ def _failure(error: BaseException, stage: str) -> Failure:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     """Whether the error, or one that led to it, says that memory ran out."""
+    return any(isinstance(each, MemoryError) or _OUT_OF_MEMORY.search(str(each)) for each in _chain(error))
+
+
+def _disk_error(error: BaseException) -> OSError | None:
+    """The error, or one that led to it, if it says that a file could not be written."""
+    return next((each for each in _chain(error) if isinstance(each, OSError) and each.errno in DISK_ERRORS), None)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what led to it."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, MemoryError) or _OUT_OF_MEMORY.search(str(seen)):
-            return True
+        yield seen
         seen = seen.__cause__ or seen.__context__
-    return False
 
 
 if __name__ == "__main__":

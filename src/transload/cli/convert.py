@@ -15,8 +15,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from transload.cli.command import Command, json_option, make_console, write_json
 from transload.cli.summary import package_facts, proof_text, size_text
 from transload.convert.options import parse_input_spec
-from transload.convert.supervisor import Limits, WorkerReport, convert_in_worker
-from transload.convert.worker import Request
+from transload.convert.supervisor import WorkerReport, convert_in_worker
+from transload.convert.worker import Limits, Request
 from transload.serialize import PackageFile, open_package
 
 STAGES = ("detect", "capture", "passes", "equivalence", "package")
@@ -74,7 +74,10 @@ def parse_size(text: str) -> int:
 )
 @click.option("--trust-source", is_flag=True, help="Read the source even if that can run code in it.")
 @click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Give up after this.")
+@click.option("--cpu-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="As much processor time.")
 @click.option("--memory-limit", type=parse_size, metavar="SIZE", help="Address space of the worker, such as 8G.")
+@click.option("--file-limit", type=parse_size, metavar="SIZE", help="Size of a file that the worker writes.")
+@click.option("--no-sandbox", is_flag=True, help="Let the worker write anywhere and use the network.")
 @click.option("--verbose", is_flag=True, help="Show what the frameworks write, and tracebacks.")
 @json_option
 def convert(
@@ -83,7 +86,10 @@ def convert(
     inputs: tuple[str, ...],
     outputs: str | None,
     time_limit: float | None,
+    cpu_limit: float | None,
     memory_limit: int | None,
+    file_limit: int | None,
+    no_sandbox: bool,
     verbose: bool,
     as_json: bool,
     **options: Any,
@@ -92,8 +98,9 @@ def convert(
 
     SOURCE is a TorchScript file, a .pt2 file, a module factory (package.module:callable), a folder that transformers
     saved, a SavedModel folder, a frozen GraphDef, a .keras or .h5 file, or a .onnx file. What it is, its content
-    decides. It is converted in a child process; if that crashes or runs out of its limits, the exit status is 6.
-    Nothing is written unless source and package agree. An existing output is replaced.
+    decides. It is converted in a child process that can write into its own folder only and has no network (a module
+    factory, being your own code, may do both); if it crashes or runs out of its limits, the exit status is 6. Nothing is
+    written unless source and package agree. An existing output is replaced.
 
     \b
     Example:
@@ -109,10 +116,11 @@ def convert(
         outputs=tuple(name.strip() for name in outputs.split(",")) if outputs else (),
         **options,
     )
+    limits = Limits(time_limit, memory_limit, cpu_limit, file_limit, sandbox=not no_sandbox)
     with _progress(make_console(err=True), shown=not verbose) as on_stage:
-        report = convert_in_worker(
-            request, output, limits=Limits(time_limit, memory_limit), on_stage=on_stage, verbose=verbose
-        )
+        report = convert_in_worker(request, output, limits=limits, on_stage=on_stage, verbose=verbose)
+    if report.unprotected:
+        click.echo(f"transload: the sandbox is incomplete here: {'; '.join(report.unprotected)}.", err=True)
     package = open_package(output)
     if as_json:
         took = {"stage_seconds": report.stage_seconds, "peak_memory_bytes": report.peak_memory_bytes}
