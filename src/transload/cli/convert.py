@@ -99,8 +99,8 @@ def convert(
     SOURCE is a TorchScript file, a .pt2 file, a module factory (package.module:callable), a folder that transformers
     saved, a SavedModel folder, a frozen GraphDef, a .keras or .h5 file, or a .onnx file. What it is, its content
     decides. It is converted in a child process that can write into its own folder only and has no network (a module
-    factory, being your own code, may do both); if it crashes or runs out of its limits, the exit status is 6. Nothing is
-    written unless source and package agree. An existing output is replaced.
+    factory, being your own code, may do both); if it crashes or runs out of its limits, the exit status is 6. Nothing
+    is written unless source and package agree. An existing output is replaced.
 
     \b
     Example:
