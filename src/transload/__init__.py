@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-# Official builds of ONNX Runtime send usage data to Microsoft (its Privacy.md) and keep an identifier of the machine in the
-# user's cache. Running somebody's model must not; who wants it sets the variable to 0 before.
+# Official builds of ONNX Runtime send usage data to Microsoft (its Privacy.md) and keep an identifier of the machine in
+# the user's cache. Running somebody's model must not; who wants it sets the variable to 0 before.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
