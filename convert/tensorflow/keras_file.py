@@ -9,6 +9,7 @@ from transload.convert.capture import Capture
 from transload.convert.options import ConvertOptions
 from transload.convert.source import Source
 from transload.convert.tensorflow.framework import silence
+from transload.convert.tensorflow.hdf5_trust import check_hdf5_trust
 from transload.convert.tensorflow.keras_model import capture_model
 from transload.serialize.errors import SourceError
 
@@ -34,8 +35,9 @@ def load_model(path: Path, trusted: bool) -> Any:
     """Load a Keras file; without trust, in Keras' safe mode.
 
     Raises:
-        SourceError: it cannot be loaded, or only by running code from it.
+        SourceError: it cannot be loaded, or only by running code from it or by reading other files.
     """
+    check_hdf5_trust(path)
     try:
         with silence():
             return keras.saving.load_model(str(path), compile=False, safe_mode=not trusted)
