@@ -7,6 +7,8 @@ python -m benchmarks.torch_operators linalg_ fft_    # those and modules whose n
 from __future__ import annotations
 
 import argparse
+import functools
+import itertools
 import sys
 from collections import Counter
 
@@ -25,13 +27,16 @@ def main() -> int:
     from torch.testing._internal.common_modules import module_db
 
     outcomes = []
-    for run, names in (
-        (run_operator, [op.formatted_name for op in op_db]),
-        (run_module, [module.name for module in module_db]),
+    for dynamic, (run, names) in itertools.product(
+        (False, True),
+        (
+            (run_operator, [op.formatted_name for op in op_db]),
+            (run_module, [module.name for module in module_db]),
+        ),
     ):
         chosen = [name for name in names if _is_asked_for(name, options.patterns, options.exact)]
-        outcomes.append(run_all(chosen, run, verbose=bool(options.patterns)))
-        print(dict(Counter(outcome.kind for outcome in outcomes[-1])))
+        outcomes.append(run_all(chosen, functools.partial(run, dynamic=dynamic), verbose=bool(options.patterns)))
+        print("dynamic sizes:" if dynamic else "fixed sizes:", dict(Counter(each.kind for each in outcomes[-1])))
     if not options.patterns:
         write_report(*outcomes)
     return 0

@@ -109,8 +109,12 @@ def _inputs(sample: Any) -> list[torch.Tensor]:
     return [torch.view_as_real(t.resolve_conj()).clone() if t.is_complex() else t.clone() for t in found]
 
 
-def run_operator(name: str) -> Outcome:
-    """The outcome of an operator by its name in `op_db`: the first float32 samples and one of an integer dtype."""
+def run_operator(name: str, dynamic: bool = False) -> Outcome:
+    """The outcome of an operator by its name in `op_db`: the first float32 samples and one of an integer dtype.
+
+    Args:
+        dynamic: Declare every size of the inputs but 1 as dynamic, equal ones as equal.
+    """
     from torch.testing._internal.common_methods_invocations import op_db
 
     op = next(op for op in op_db if op.formatted_name == name)
@@ -126,7 +130,7 @@ def run_operator(name: str) -> Outcome:
             except Exception as error:  # the database's own samples may need what this build lacks
                 return Outcome(name, "no samples", _line(error), count)
             for sample in samples:
-                outcome = _run_sample(name, op.op, sample)
+                outcome = _run_sample(name, op.op, sample, dynamic)
                 if outcome is not None:
                     return Outcome(name, outcome[0], f"{dtype}: {outcome[1]}", count)
                 count += 1
@@ -135,7 +139,7 @@ def run_operator(name: str) -> Outcome:
     return Outcome(name, "ambiguous" if name in AMBIGUOUS else "right", AMBIGUOUS.get(name, ""), count)
 
 
-def run_module(name: str) -> Outcome:
+def run_module(name: str, dynamic: bool = False) -> Outcome:
     """The outcome of a module by its name in `module_db`: its first float32 samples, in eval mode."""
     from torch.testing._internal.common_modules import module_db
 
@@ -161,7 +165,7 @@ def run_module(name: str) -> Outcome:
             forward = each.forward_input
             kwargs = dict(forward.kwargs)
             first, *rest = forward.args or (kwargs.pop("input"),)
-            outcome = _run_sample(name, module, Sample(first, tuple(rest), kwargs))
+            outcome = _run_sample(name, module, Sample(first, tuple(rest), kwargs), dynamic)
             if outcome is not None:
                 return Outcome(name, *outcome, count)
             count += 1
@@ -186,7 +190,7 @@ def _dtypes(op: Any) -> list[tuple[torch.dtype, int]]:
     return chosen
 
 
-def _run_sample(name: str, call: Any, sample: Any) -> tuple[str, str] | None:
+def _run_sample(name: str, call: Any, sample: Any, dynamic: bool) -> tuple[str, str] | None:
     """None where all is right; else the kind and the detail."""
     wrapper = _Wrapper(call, sample).eval()
     inputs = _inputs(sample)
@@ -215,7 +219,7 @@ def _run_sample(name: str, call: Any, sample: Any) -> tuple[str, str] | None:
             return "not traced", _line(error)
         truth = _truth(call, sample)
     try:
-        got = _translate_and_run(module, inputs)
+        got = _translate_and_run(module, inputs, dynamic)
     except TransloadError as error:
         operations = getattr(error, "operations", ())
         reason = "; ".join(f"{each.name}: {each.reason}" for each in operations) or error.what
@@ -250,9 +254,19 @@ def _truth(call: Any, sample: Any) -> list[np.ndarray[Any, Any]] | None:
         return None
 
 
-def _translate_and_run(module: Any, inputs: list[torch.Tensor]) -> list[np.ndarray[Any, Any]]:
+def _dynamic_axes(tensor: torch.Tensor) -> dict[int, str]:
+    axes = {axis: f"size_{size}" for axis, size in enumerate(tensor.shape) if size != 1}
+    if tensor.shape[-1:] == (2,):
+        # These may be the real and imaginary part of a complex number.
+        del axes[tensor.dim() - 1]
+    return axes
+
+
+def _translate_and_run(module: Any, inputs: list[torch.Tensor], dynamic: bool) -> list[np.ndarray[Any, Any]]:
     parameters = [argument.name for argument in module.forward.schema.arguments[1:]]
-    model = translate(module, dict(zip(parameters, inputs, strict=True)), dynamic_axes={}, opset=OPSET).model
+    values = dict(zip(parameters, inputs, strict=True))
+    axes = {name: _dynamic_axes(tensor) for name, tensor in values.items()} if dynamic else {}
+    model = translate(module, values, dynamic_axes=axes, opset=OPSET).model
     feed = {value.name: tensor.numpy() for value, tensor in zip(model.graph.inputs, inputs, strict=True)}
     model = run_passes(model).model
     options = onnxruntime.SessionOptions()

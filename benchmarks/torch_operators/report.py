@@ -26,8 +26,13 @@ WORDS = {
 }
 
 
-def write_report(operators: list[Outcome], modules: list[Outcome]) -> None:
-    """Replace the page by one about these outcomes."""
+def write_report(
+    operators: list[Outcome],
+    modules: list[Outcome],
+    dynamic_operators: list[Outcome],
+    dynamic_modules: list[Outcome],
+) -> None:
+    """Replace the page by one about these outcomes: with fixed sizes, and with dynamic ones."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "onnxruntime", "transload"))
     lines = [
         "# Operators and modules of PyTorch",
@@ -35,29 +40,42 @@ def write_report(operators: list[Outcome], modules: list[Outcome]) -> None:
         "Written by `make conformance`; do not edit. Every operator of torch's own test database (`op_db`): its first",
         "three CPU float32 samples and the first of an integer or bool dtype, wrapped in a module, traced, saved,",
         "loaded, translated, run in ONNX Runtime, compared with the file as [numerics.md](numerics.md) says. Every",
-        "module of its database of modules (`module_db`): the first three float32 samples in eval mode, likewise. The",
-        "samples' sizes are fixed, as a trace fixes them. What is right is right on all its samples.",
+        "module of its database of modules (`module_db`): the first three float32 samples in eval mode, likewise. What",
+        "is right is right on all its samples. Sizes are fixed in the first two columns, and in the others all dynamic",
+        "but those of 1, weights' sizes too.",
         "",
         f"{datetime.datetime.now(tz=datetime.UTC).date()}, {versions}, opset 20:",
         "",
-        *_summary(operators, modules),
+        *_summary(operators, modules, dynamic_operators, dynamic_modules),
         "",
         f"{_right(operators)} operators and {_right(modules)} modules with deterministic, dense outputs are right.",
         "",
     ]
     for title, outcomes in (("Operators", operators), ("Modules", modules)):
         lines += _section(title, outcomes)
+    fixed = {outcome.name: outcome.kind for outcome in [*operators, *modules]}
+    lines += _differing([*dynamic_operators, *dynamic_modules], fixed)
     PAGE.write_text("\n".join(lines))
 
 
-def _summary(operators: list[Outcome], modules: list[Outcome]) -> list[str]:
-    counts = [Counter(outcome.kind for outcome in outcomes) for outcomes in (operators, modules)]
-    lines = ["| outcome | operators | modules | |", "|---|---|---|---|"]
+def _summary(*columns: list[Outcome]) -> list[str]:
+    counts = [Counter(outcome.kind for outcome in outcomes) for outcomes in columns]
+    lines = ["| outcome | operators | modules | operators, dynamic | modules, dynamic | |", "|---|---|---|---|---|---|"]
     return lines + [
-        f"| {kind} | {counts[0][kind]} | {counts[1][kind]} | {text} |"
+        f"| {kind} | {' | '.join(str(each[kind]) for each in counts)} | {text} |"
         for kind, text in WORDS.items()
-        if counts[0][kind] or counts[1][kind]
+        if any(each[kind] for each in counts)
     ]
+
+
+def _differing(outcomes: list[Outcome], fixed: dict[str, str]) -> list[str]:
+    lines = ["## Right with fixed sizes alone", "", "| name | with dynamic sizes | reason |", "|---|---|---|"]
+    lines += [
+        f"| `{outcome.name}` | {outcome.kind} | {_cell(outcome.detail)} |"
+        for outcome in outcomes
+        if fixed[outcome.name] == "right" and outcome.kind != "right"
+    ]
+    return [*lines, ""]
 
 
 def _right(outcomes: list[Outcome]) -> str:

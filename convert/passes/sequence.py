@@ -20,6 +20,7 @@ from transload.convert.passes.canonical_names import CanonicalNamesPass
 from transload.convert.passes.ir_version import SetIrVersionPass
 from transload.convert.passes.metadata import TidyMetadataPass
 from transload.convert.passes.pool_padding import GuardPoolPaddingPass
+from transload.convert.passes.reduction_axes import CountAxesFromFrontPass
 from transload.convert.passes.skip_normalization import KeepResidualApartPass
 
 # Constants of more elements than this leave the graph's nodes, so that the package can store them as external data.
@@ -68,6 +69,7 @@ def run_passes(model: ir.Model, state: frozenset[str] = frozenset()) -> PassRepo
         DeduplicateInitializersPass(size_limit=DEDUPLICATE_ELEMENTS),
         RemoveUnusedOpsetsPass(),
         GuardPoolPaddingPass(),
+        CountAxesFromFrontPass(),
         KeepResidualApartPass(),
         TidyMetadataPass(),
         CanonicalNamesPass(),

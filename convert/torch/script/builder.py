@@ -24,6 +24,9 @@ MAX_INT64 = 2**63 - 1
 FOLD_ELEMENTS = 4096
 """Constants of up to so many elements are computed with while translating; larger ones are weights."""
 
+SYMBOL_PREFIX = "?"
+"""Begins the symbols of sizes that the translator finds; the names of declared dimensions do not."""
+
 _WHERE_KERNELS = {
     ir.DataType.BOOL: ir.DataType.UINT8,
     ir.DataType.INT16: ir.DataType.INT32,
@@ -330,7 +333,7 @@ class Builder:
             for dim in value.shape:
                 if not isinstance(dim, int) and dim.value is None:
                     self._symbols += 1
-                    dim = ir.SymbolicDim(f"size_{self._symbols}")
+                    dim = ir.SymbolicDim(f"{SYMBOL_PREFIX}{self._symbols}")
                 dims.append(dim)
             value.shape = ir.Shape(dims)
 

@@ -22,8 +22,11 @@ from transload.convert.torch.script.schemas import Schema, find_schema, full_nam
 from transload.convert.torch.script.values import Complex, List, Number, Quantized, Sequence, Tensor, Vector
 from transload.serialize.errors import UnsupportedError
 
-_HINTS = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
-"""Sizes that stand for dynamic ones while tracing: none divides another, none is likely to be in the program."""
+_HINTS = (7, 11, 17, 23, 29, 37, 41, 47, 53, 59)
+"""Sizes that stand for dynamic ones while tracing: none divides another or is half of it, rounded either way."""
+
+_SCALES = (2, 3, 64, 1_000_003)
+"""Where relations between sizes that torch relies on are tried."""
 
 
 def apply(interpreter: Any, schema: Schema, arguments: dict[str, Any]) -> Any:
@@ -94,7 +97,7 @@ class _Sizes:
     """Example sizes for the symbols in shapes: the same for the same symbol."""
 
     def __init__(self) -> None:
-        self._hints = itertools.chain(_HINTS, itertools.count(43, 2))
+        self._hints = itertools.chain(_HINTS, itertools.count(61, 2))
         self._known: dict[str, int] = {}
         self.dynamic = False
 
@@ -192,9 +195,25 @@ def _make(schema: Schema, arguments: dict[str, Any], examples: tuple[_Example, .
     except Exception as error:
         return error
     for guard in environment.guards:
-        if type(guard.expr).__name__ == "Equality":
+        if not _holds_at_other_sizes(guard.expr):
             return UnsupportedError(f"torch's own implementation depends on the sizes ({guard.expr}).")
     return program
+
+
+def _holds_at_other_sizes(condition: Any) -> bool:
+    """Whether what torch found of the example's sizes, a relation in sympy, is so at small and large sizes too.
+
+    0 and 1 are sizes apart for torch, which asks of every size whether it is one of them; what it does there is left to
+    the check of the whole model.
+    """
+    is_about_one = condition.args[-1] in (0, 1) or (condition.rel_op == ">=" and condition.args[-1] == 2)
+    symbols = sorted(condition.free_symbols, key=str)
+    tries = [
+        {symbol: scale + 3 * place for place, symbol in enumerate(order)}
+        for scale in (_SCALES[-1:] if is_about_one else _SCALES)
+        for order in (symbols, symbols[::-1])
+    ]
+    return all(bool(condition.subs(sizes)) for sizes in tries)
 
 
 def _table(schema: Schema) -> dict[Any, Any]:

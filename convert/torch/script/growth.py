@@ -8,11 +8,12 @@ from typing import Any
 
 import onnx_ir as ir
 
+from transload.convert.torch.script.builder import SYMBOL_PREFIX
 from transload.convert.torch.script.dtypes import NUMBER_DTYPE
 from transload.convert.torch.script.ops.containers import number_list, stacked
 from transload.convert.torch.script.values import Growing, GrowingError, List, Number, Stacked, Tensor, Vector
 
-_INFERRED = re.compile(r"size_(\d+)")
+_INFERRED = re.compile(re.escape(SYMBOL_PREFIX) + r"(\d+)")
 
 
 @dataclass(frozen=True, eq=False)

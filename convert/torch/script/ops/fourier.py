@@ -12,11 +12,13 @@ from typing import Any
 import onnx_ir as ir
 
 from transload.convert.torch.script.builder import Builder, Int
+from transload.convert.torch.script.dtypes import promote
 from transload.convert.torch.script.ops.numbers import apply_to_numbers
 from transload.convert.torch.script.ops.shaping import pad as pad_tensor
 from transload.convert.torch.script.ops.views import slice_, unfold
-from transload.convert.torch.script.registry import complex_handler, handler
-from transload.convert.torch.script.values import Complex, Number
+from transload.convert.torch.script.registry import complex_handler, handler, raw_handler
+from transload.convert.torch.script.schemas import find_schema
+from transload.convert.torch.script.values import Complex, Number, Tensor
 from transload.serialize.errors import UnsupportedError
 
 INT64, DOUBLE = ir.DataType.INT64, ir.DataType.DOUBLE
@@ -114,6 +116,98 @@ def _mirrored(b: Builder, value: Complex, axis: int, size: Int) -> Complex:
     rank = b.rank(value.real)
     sizes: list[Int] = [size if each == axis else -1 for each in range(rank)]
     return Complex(*(b.with_sizes(part, sizes) for part in parts))
+
+
+def _sized(b: Builder, value: Any, axis: int, size: Int) -> Any:
+    """The tensor cut or filled with zeros to a number of points, where its own is not known to be that."""
+    if isinstance(value, Complex):
+        return Complex(_sized(b, value.real, axis, size), _sized(b, value.imag, axis, size))
+    if b.same_size(b.size(value, axis), size):
+        return value
+    value = slice_(b, value, axis, 0, size)
+    rank = b.rank(value)
+    # torch names the last dimension first.
+    pads: list[Int] = [0, 0] * (rank - axis)
+    pads[-1] = apply_to_numbers(b, "sub", size, b.size(value, axis))
+    value = pad_tensor(b, value, pads)
+    return b.with_sizes(value, [size if each == axis else -1 for each in range(rank)])
+
+
+def _register_sized(name: str) -> None:
+    """Transforms with numbers of points: torch's own implementation asks whether the tensor has as many.
+
+    Behind a cut it need not ask, and where only half of a spectrum is given, it still has to know of how many points.
+    """
+    schema = find_schema(name)
+    base = name.rstrip("2n")
+    is_half = base in ("aten::fft_irfft", "aten::fft_hfft")
+
+    def transform(interpreter: Any, self: Tensor, sizes: Any, dims: Any, others: dict[str, Any]) -> Any:
+        b = interpreter.b
+        content = interpreter.read(self)
+        if sizes is not None and b.static_shape(_real_part(content)) is None:
+            rank = b.rank(_real_part(content))
+            axes = [b.axis(rank, dim) for dim in dims or range(-len(sizes), 0)]
+            for size, axis in zip(sizes, axes, strict=True):
+                if not (isinstance(size, int) and size < 1):
+                    content = _sized(b, content, axis, _half(b, size) if is_half and axis == axes[-1] else size)
+            if not is_half:
+                others = {**others, "dim": axes if "s" in others else axes[0], "s" if "s" in others else "n": None}
+        return interpreter.wrap(interpreter.compute(schema, {"self": content, **others}))
+
+    if base != name:
+
+        @raw_handler(name)
+        def over_several(
+            interpreter: Any, self: Tensor, s: Any = None, dim: Any = None, norm: str | None = None
+        ) -> Any:
+            sizes, dims = interpreter.contents(s), interpreter.contents(dim)
+            return transform(interpreter, self, sizes, dims, {"s": sizes, "dim": dims, "norm": norm})
+
+    else:
+
+        @raw_handler(name)
+        def over_one(interpreter: Any, self: Tensor, n: Any = None, dim: int = -1, norm: str | None = None) -> Any:
+            sizes = None if n is None else [n]
+            return transform(interpreter, self, sizes, [dim], {"n": n, "dim": dim, "norm": norm})
+
+
+for _suffix in ("", "2", "n"):
+    for _kind in ("fft", "ifft", "rfft", "ihfft", "irfft", "hfft"):
+        if _suffix or _kind not in ("irfft", "hfft"):
+            _register_sized(f"aten::fft_{_kind}{_suffix}")
+
+
+def _from_half(
+    b: Builder, given: ir.Value | Complex, n: Int | None, dim: int, norm: str | None, forward: bool
+) -> ir.Value:
+    """A real signal of n points from the first half of its spectrum, or the spectrum of half a symmetric signal."""
+    value = given if isinstance(given, Complex) else b.complex(b.cast(given, promote(given, 1.0)))
+    axis = b.axis(b.rank(value.real), dim)
+    if n is None:
+        n = b.mul_int(2, b.add_int(b.size(value.real, axis), -1))
+    sized: Complex = _sized(b, value, axis, _half(b, n))
+    if forward:
+        sized = Complex(sized.real, b.Neg(sized.imag))
+    # ATen's norm_from_string.
+    normalization = 1 if norm == "ortho" else 2 if (norm == "forward") == forward else 0
+    return fft_c2r(b, sized, [axis], normalization, n)
+
+
+@handler("aten::fft_irfft")
+@complex_handler("aten::fft_irfft")
+def irfft(
+    b: Builder, self: ir.Value | Complex, n: Int | None = None, dim: int = -1, norm: str | None = None
+) -> ir.Value:
+    return _from_half(b, self, n, dim, norm, forward=False)
+
+
+@handler("aten::fft_hfft")
+@complex_handler("aten::fft_hfft")
+def hfft(
+    b: Builder, self: ir.Value | Complex, n: Int | None = None, dim: int = -1, norm: str | None = None
+) -> ir.Value:
+    return _from_half(b, self, n, dim, norm, forward=True)
 
 
 def _window(b: Builder, window: ir.Value | None, length: int, n_fft: int, dtype: ir.DataType) -> ir.Value:

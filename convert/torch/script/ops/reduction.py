@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import onnx_ir as ir
 
-from transload.convert.torch.script.builder import Builder
+from transload.convert.torch.script.builder import Builder, Int
 from transload.convert.torch.script.dtypes import default_float
 from transload.convert.torch.script.registry import handler
 
-INT64, BOOL = ir.DataType.INT64, ir.DataType.BOOL
+FLOAT, INT64, BOOL = ir.DataType.FLOAT, ir.DataType.INT64, ir.DataType.BOOL
 
 
 def reduce(b: Builder, op_type: str, value: ir.Value, dim: list[int] | int | None, keepdim: bool) -> ir.Value:
@@ -21,11 +20,22 @@ def reduce(b: Builder, op_type: str, value: ir.Value, dim: list[int] | int | Non
     if rank == 0:
         return value
     axes = sorted({b.axis(rank, each) for each in dims}) if dims else list(range(rank))
-    result: ir.Value = getattr(b, op_type)(value, axes, keepdims=int(keepdim))
-    if op_type == "ReduceMean" and any(b.dim(value, axis) == 0 for axis in axes):
+    if op_type == "ReduceMean" and not all(b.dim(value, axis) for axis in axes):
         # ONNX Runtime gives 0 for the mean of nothing.
-        return b.Add(result, math.nan)
+        return _mean_of_any_size(b, value, axes, keepdim)
+    result: ir.Value = getattr(b, op_type)(value, axes, keepdims=int(keepdim))
     return result
+
+
+def _mean_of_any_size(b: Builder, value: ir.Value, axes: list[int], keepdim: bool) -> ir.Value:
+    """The mean as a quotient, which is NaN where there is nothing; of short floats in single precision, as torch."""
+    assert value.dtype is not None
+    dtype = FLOAT if value.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16) else value.dtype
+    count: Int = 1
+    for axis in axes:
+        count = b.mul_int(count, b.size(value, axis))
+    total = b.ReduceSum(b.cast(value, dtype), axes, keepdims=int(keepdim))
+    return b.cast(b.Div(total, b.scalar(count, dtype)), value.dtype)
 
 
 def _sum_type(value: ir.Value, dtype: ir.DataType | None) -> ir.DataType:

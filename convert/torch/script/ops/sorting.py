@@ -178,9 +178,6 @@ def searchsorted(
     edges = sorted_sequence if sorter is None else b.GatherElements(sorted_sequence, sorter, axis=-1)
     value = self if isinstance(self, ir.Value) else b.scalar(self, dtype_of(edges))
     edges, value = b.promoted(edges, value)
-    if 0 in (b.static_shape(edges) or ()) or 0 in (b.static_shape(value) or ()):
-        # ONNX Runtime 1.31 keeps an axis that it sums away where there are no elements.
-        return b.expand(b.constant(0, ir.DataType.INT32 if out_int32 else INT64), b.sizes(value))
     if b.rank(edges) > 1:
         edges = b.Unsqueeze(edges, [-2])
     before = b.LessOrEqual if right or side == "right" else b.Less

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from script_check import check, op_types, trace
+from script_check import check, op_types, refusal, trace
 from torch import Tensor
 
 from transload.convert.torch.script.decompose import _decompositions, is_translatable
@@ -68,3 +68,10 @@ def test_constants_are_computed_by_torch_while_translating() -> None:
         return x + torch.erfinv(table / 100)
 
     assert op_types(check(program, torch.randn(2, 3))) == ["Add"]
+
+
+def test_a_way_that_holds_for_some_sizes_alone_is_refused() -> None:
+    def program(x: Tensor) -> Tensor:
+        return torch.slice_scatter(x, torch.zeros(2, 3), 0, 1, 3)
+
+    assert "depends on the sizes" in str(refusal(program, torch.ones(5, 3), dynamic={"x": {0: "n"}}))

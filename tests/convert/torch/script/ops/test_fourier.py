@@ -68,3 +68,15 @@ class Denoiser(torch.nn.Module):
 def test_a_masked_spectrum_becomes_a_signal_again() -> None:
     others = [(torch.randn(1, 200),), (torch.randn(3, 77),)]
     check(Denoiser(), torch.randn(2, 128), dynamic={"x": {0: "b", 1: "n"}}, others=others, rtol=1e-4, atol=1e-5)
+
+
+def cut_and_filled(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    half = torch.fft.rfft(x, n=10)
+    both = torch.fft.fft2(x, s=[3, 8])
+    return torch.view_as_real(half), torch.view_as_real(both), torch.fft.irfft(half, n=14), torch.fft.hfftn(x, s=[4, 6])
+
+
+def test_a_number_of_points_cuts_or_fills_what_has_another_length() -> None:
+    others = [(torch.randn(rows, length),) for rows, length in ((2, 6), (5, 13), (3, 10), (1, 2))]
+    dynamic = {"x": {0: "rows", 1: "n"}}
+    check(cut_and_filled, torch.randn(2, 8), dynamic=dynamic, others=others, rtol=1e-5)

@@ -274,3 +274,23 @@ def test_all_operations_without_translation_are_listed_with_their_lines() -> Non
     assert set(found) == {"aten::poisson", "aten::binomial", "aten::bernoulli"}
     assert all("test_dynamic_shapes.py" in location for location in found.values())
     assert found["aten::binomial"].endswith("y = y + torch.binomial(x, x)")
+
+
+def test_statistics_of_what_a_mask_leaves_be_it_nothing() -> None:
+    def program(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        kept = x[x[:, 0] > 0]
+        return kept.mean(), kept.mean(0), kept.sum(-1), torch.var_mean(kept, 0, unbiased=False)[1]
+
+    check(program, torch.ones(3, 2), dynamic=ROWS, others=[(-torch.ones(4, 2),), (torch.randn(5, 2),)])
+
+
+def test_dimensions_may_have_any_name() -> None:
+    def program(x: Tensor, y: Tensor) -> Tensor:
+        columns: list[Tensor] = []
+        for i in range(x.shape[1]):
+            columns.append(x[x[:, i] > 0.5, i].sum() + x[0])
+        return torch.stack(columns)[: y.shape[0]]
+
+    names = {"x": {0: "size_1", 1: "size_2"}, "y": {0: "value_1"}}
+    others = [(torch.rand(2, 7), torch.zeros(3)), (torch.rand(7, 2), torch.zeros(2))]
+    check(program, torch.rand(4, 5), torch.zeros(4), dynamic=names, others=others)
