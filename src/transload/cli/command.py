@@ -10,6 +10,7 @@ import click
 import msgspec
 from rich.console import Console
 
+from transload.convert.platform import exits_on_termination
 from transload.serialize.errors import ExecutionError, TransloadError, error_fields
 from transload.serialize.strict_json import encode_json
 
@@ -28,7 +29,8 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; every error ends here."""
         try:
-            return super().invoke(ctx)
+            with exits_on_termination():
+                return super().invoke(ctx)
         except TransloadError as error:
             report_error(error, as_json=ctx.params.get("as_json", False))
             ctx.exit(error.exit_status)
