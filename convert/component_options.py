@@ -34,7 +34,8 @@ def options_for(component: str, parameters: Mapping[str, Collection[str]], optio
     example: Mapping[str, Any] | None = None
     if options.example is not None:
         example = {name: value for key, value in options.example.items() if (name := take(key)) is not None}
-    return replace(options, inputs=tuple(specs), example=example or None)
+    turned = tuple(name for each in options.inputs_as_nchw if (name := take(each)) is not None)
+    return replace(options, inputs=tuple(specs), example=example or None, inputs_as_nchw=turned)
 
 
 def _has(parameters: Collection[str], name: str) -> bool:

@@ -43,6 +43,8 @@ class ConvertOptions:
         example: An input set by parameter name, used as the base that the equivalence check varies.
         opset: The ONNX opset to write; None means what suits the source's framework best.
         signatures: TensorFlow: signatures or functions of a SavedModel or module, each a component; none means all.
+        inputs_as_nchw: TensorFlow: inputs that the package takes as NCHW where the source takes NHWC. Descriptions and
+            examples of them are the source's all the same.
         tags: TensorFlow: which graph of a SavedModel that holds several, by its set of tags.
         outputs: TensorFlow's graphs: names of the output tensors (`node:0`); none means the sinks of a frozen graph.
         methods: TorchScript: which methods, each a component; none means forward.
@@ -58,6 +60,7 @@ class ConvertOptions:
     example: Mapping[str, Array] | None = None
     opset: int | None = None
     signatures: tuple[str, ...] = ()
+    inputs_as_nchw: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()

@@ -63,6 +63,7 @@ class Request(msgspec.Struct, frozen=True):
     methods: tuple[str, ...] = ()
     all_methods: bool = False
     signatures: tuple[str, ...] = ()
+    inputs_as_nchw: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     task: str | None = None
@@ -154,6 +155,7 @@ def _convert(request: Request, target: Path, on_stage: Any) -> None:
         task=request.task,
         all_methods=request.all_methods,
         signatures=request.signatures,
+        inputs_as_nchw=request.inputs_as_nchw,
         tags=request.tags,
         outputs=request.outputs,
         weights=None if request.weights is None else Path(request.weights),

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from transload.convert.tensorflow.framework import tf
 from transload.convert.tensorflow.lazy_weights import Weight, attach_weights
 from transload.convert.tensorflow.separated_weights import separate_captures, separate_constants
-from transload.convert.tensorflow.tf2onnx_adapter import convert_graph, freeze, inline, simplify
+from transload.convert.tensorflow.tf2onnx_adapter import Target, convert_graph, freeze, inline, simplify
 from transload.serialize.errors import UnsupportedError
 from transload.serialize.interface import Tensor
 
@@ -22,7 +22,7 @@ SEPARATE_BYTES = 32 << 20
 
 
 def convert_function(
-    function: Any, inputs: Mapping[str, Tensor], output_names: Sequence[str], outputs: Sequence[Tensor], opset: int
+    function: Any, inputs: Mapping[str, Tensor], output_names: Sequence[str], outputs: Sequence[Tensor], target: Target
 ) -> ir.Model:
     """Convert a ConcreteFunction.
 
@@ -31,7 +31,7 @@ def convert_function(
         inputs: Our leaf for each input, by TensorFlow's tensor name.
         output_names: TensorFlow's tensor name for each of `outputs`; one tensor may be there twice.
         outputs: Our leaves.
-        opset: The ONNX opset to write.
+        target: What to write.
 
     Raises:
         UnsupportedError: operations that cannot be converted, all of them, or weights that cannot be kept apart and do
@@ -43,7 +43,7 @@ def convert_function(
         try:
             separated = _separate_function(function, inputs, output_names)
             if separated is not None:
-                return _convert(*separated, inputs, output_names, outputs, opset)
+                return _convert(*separated, inputs, output_names, outputs, target)
         except UnsupportedError as error:
             # Some handlers of tf2onnx want weights to be constants.
             refusal = error
@@ -55,11 +55,11 @@ def convert_function(
     graph_def = freeze(function, list(inputs), output_names)
     if _fix_input_shapes(graph_def, inputs):
         graph_def = simplify(graph_def, list(inputs), output_names)
-    return _convert(graph_def, {}, inputs, output_names, outputs, opset)
+    return _convert(graph_def, {}, inputs, output_names, outputs, target)
 
 
 def convert_frozen(
-    graph_def: Any, inputs: Mapping[str, Tensor], output_names: Sequence[str], outputs: Sequence[Tensor], opset: int
+    graph_def: Any, inputs: Mapping[str, Tensor], output_names: Sequence[str], outputs: Sequence[Tensor], target: Target
 ) -> ir.Model:
     """Convert a frozen GraphDef, which is left as it was; arguments and errors as `convert_function`."""
     graph = _copy(graph_def)
@@ -69,11 +69,11 @@ def convert_frozen(
         weights = separate_constants(separated)
         try:
             separated = simplify(separated, [*inputs, *weights], output_names)
-            return _convert(separated, weights, inputs, output_names, outputs, opset)
+            return _convert(separated, weights, inputs, output_names, outputs, target)
         except UnsupportedError:
             # Some handlers of tf2onnx want weights to be constants. What nothing can convert is refused below, in full.
             del separated, weights
-    return _convert(simplify(graph, list(inputs), output_names), {}, inputs, output_names, outputs, opset)
+    return _convert(simplify(graph, list(inputs), output_names), {}, inputs, output_names, outputs, target)
 
 
 def settle_defaults(graph_def: Any) -> list[str]:
@@ -110,13 +110,13 @@ def _convert(
     inputs: Mapping[str, Tensor],
     output_names: Sequence[str],
     outputs: Sequence[Tensor],
-    opset: int,
+    target: Target,
 ) -> ir.Model:
     settle_defaults(graph_def)
     own_names = _add_output_nodes(graph_def, output_names, outputs)
     present = {f"{node.name}:0" for node in graph_def.node if node.op == "Placeholder"}
     names = [*(name for name in weights if name in present), *(name for name in inputs if name in present)]
-    model = convert_graph(graph_def, names, list(own_names), opset)
+    model = convert_graph(graph_def, names, list(own_names), target)
     attach_weights(model, weights)
     rename_ends(model, {name: leaf.name for name, leaf in inputs.items()} | own_names)
     return model

@@ -10,7 +10,8 @@ import numpy as np
 import onnx_ir as ir
 
 from transload.convert.capture import Array, Capture, Feed
-from transload.convert.options import DEFAULT_OPSET, ConvertOptions, InputSpec, make_example
+from transload.convert.options import ConvertOptions, InputSpec, make_example
+from transload.convert.tensorflow.channels_first import choose_target, put_channels_first
 from transload.convert.tensorflow.conversion import convert_frozen, convert_function
 from transload.convert.tensorflow.framework import VERSION, tf, without_fusion
 from transload.serialize.dtypes import ONNX_NUMBER
@@ -80,14 +81,14 @@ def capture_function(named: NamedFunction, options: ConvertOptions, kind: str) -
     """
     output_leaves = list(leaves(named.outputs))
     output_names = [named.results[leaf.name] for leaf in output_leaves]
-    opset = options.opset or DEFAULT_OPSET
+    target = choose_target(options, {leaf.name: tensor for tensor, leaf in named.inputs.items()})
     if named.graph_def is None:
-        model = convert_function(named.function, named.inputs, output_names, output_leaves, opset)
+        model = convert_function(named.function, named.inputs, output_names, output_leaves, target)
     else:
-        model = convert_frozen(named.graph_def, named.inputs, output_names, output_leaves, opset)
+        model = convert_frozen(named.graph_def, named.inputs, output_names, output_leaves, target)
     declare_inputs(model, [leaf for node in named.tree.values() for leaf in leaves(node)])
     declare_outputs(model, output_leaves)
-    return Capture(
+    captured = Capture(
         component=named.component,
         model=model,
         inputs=dict(named.tree),
@@ -96,6 +97,7 @@ def capture_function(named: NamedFunction, options: ConvertOptions, kind: str) -
         example=complete_example(list(named.inputs.values()), options),
         source=SourceRecord(kind, "tensorflow", VERSION),
     )
+    return put_channels_first(captured, options.inputs_as_nchw)
 
 
 def complete_example(tensors: Sequence[Tensor], options: ConvertOptions) -> dict[str, Array]:

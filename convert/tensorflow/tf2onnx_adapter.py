@@ -7,6 +7,7 @@ import logging
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import onnx_ir as ir
 
 from transload.convert.passes import find_unsupported
 from transload.convert.tensorflow.framework import silence, tf
+from transload.convert.tensorflow.transposed_reductions import ReduceBeforeTransposePass
 from transload.serialize.errors import UnsupportedError, UnsupportedOperation
 
 with silence():
@@ -38,6 +40,21 @@ OPTIMIZERS = OrderedDict(
     )
 )
 """tf2onnx's own sequence without MergeDuplicatedNodesOptimizer, which picks one of equal nodes by hash order."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to write.
+
+    Args:
+        opset: The ONNX opset.
+        channels_first: Inputs of rank 4, by TensorFlow's names of tensors, that the ONNX graph takes as NCHW where
+            TensorFlow's takes NHWC.
+    """
+
+    opset: int
+    channels_first: tuple[str, ...] = ()
+
 
 _UNMAPPED = re.compile(r"Tensorflow op \[(?P<node>.*): (?P<op>\w+)\] is not supported")
 
@@ -100,13 +117,13 @@ def simplify(graph_def: Any, input_names: Sequence[str], output_names: Sequence[
         return tf_loader.tf_optimize(list(dict.fromkeys(input_names)), list(dict.fromkeys(output_names)), graph_def)
 
 
-def convert_graph(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str], opset: int) -> ir.Model:
+def convert_graph(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str], target: Target) -> ir.Model:
     """Translate a frozen, simplified GraphDef.
 
     Args:
         graph_def: The graph.
         inputs, outputs: TensorFlow's names of tensors (`x:0`), which the ONNX graph keeps; no tensor twice.
-        opset: The ONNX opset to write.
+        target: What to write.
 
     Raises:
         UnsupportedError: it lists every operation that tf2onnx could not convert.
@@ -118,7 +135,8 @@ def convert_graph(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str],
             return tfonnx.process_tf_graph(
                 graph,
                 continue_on_error=True,
-                opset=opset,
+                opset=target.opset,
+                inputs_as_nchw=list(target.channels_first),
                 input_names=list(inputs),
                 output_names=list(outputs),
             )
@@ -126,13 +144,13 @@ def convert_graph(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str],
     return _convert(parse)
 
 
-def convert_tflite(path: Path, inputs: Sequence[str], outputs: Sequence[str], opset: int) -> ir.Model:
+def convert_tflite(path: Path, inputs: Sequence[str], outputs: Sequence[str], target: Target) -> ir.Model:
     """Translate a TFLite file; its first subgraph is the model.
 
     Args:
         path: The file.
         inputs, outputs: The file's names of tensors, which the ONNX graph keeps; no tensor twice.
-        opset: The ONNX opset to write.
+        target: What to write.
 
     Raises:
         UnsupportedError: it lists every operation that tf2onnx could not convert.
@@ -142,7 +160,8 @@ def convert_tflite(path: Path, inputs: Sequence[str], outputs: Sequence[str], op
         return tfonnx.process_tf_graph(
             None,
             continue_on_error=True,
-            opset=opset,
+            opset=target.opset,
+            inputs_as_nchw=list(target.channels_first),
             input_names=list(inputs),
             output_names=list(outputs),
             tflite_path=str(path),
@@ -172,7 +191,7 @@ def _try_to_convert(parse: Callable[[], Any], catch_errors: bool) -> ir.Model:
         converted = parse()
         _refuse(collector.operations)
         optimized = tf2onnx.optimizer.optimize_graph(converted, catch_errors=catch_errors, optimizers=OPTIMIZERS)
-        model = _to_ir(optimized.make_model(""))
+        model = ReduceBeforeTransposePass()(_to_ir(optimized.make_model(""))).model
     # tf2onnx leaves TensorFlow's operations in the graph and says so only in its log, whose words may change.
     _refuse(find_unsupported(model))
     return model

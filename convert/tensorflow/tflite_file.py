@@ -12,14 +12,15 @@ import numpy as np
 import onnx_ir as ir
 
 from transload.convert.capture import Array, Capture, Feed
-from transload.convert.options import DEFAULT_OPSET, ConvertOptions
+from transload.convert.options import ConvertOptions
 from transload.convert.source import Source
 from transload.convert.structure import build_output_tree
+from transload.convert.tensorflow.channels_first import choose_target, put_channels_first
 from transload.convert.tensorflow.conversion import rename_ends
 from transload.convert.tensorflow.framework import VERSION, dtype_name, silence, tf
 from transload.convert.tensorflow.function import complete_example, declare_inputs, declare_outputs, decode_texts
 from transload.convert.tensorflow.signature import check_names, name_dimensions
-from transload.convert.tensorflow.tf2onnx_adapter import convert_tflite
+from transload.convert.tensorflow.tf2onnx_adapter import Target, convert_tflite
 from transload.convert.tensorflow.tflite_schema import Signature, read_model_facts
 from transload.serialize.errors import SourceError, UnsupportedError, UnsupportedOperation, UsageError
 from transload.serialize.interface import SourceRecord, Tensor, leaves
@@ -89,20 +90,20 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     tree = build_output_tree(outputs, _output_leaf, taken=inputs)
     output_leaves = list(leaves(tree))
     renamed = dict(zip((leaf.name for leaf in output_leaves), outputs.values(), strict=True))
-    model = _convert(path, inputs, renamed, options.opset or DEFAULT_OPSET)
+    target = choose_target(options, {name: item.name for name, item in inputs.items()})
+    model = _convert(path, inputs, renamed, target)
     declare_inputs(model, tensors)
     declare_outputs(model, output_leaves)
-    return [
-        Capture(
-            component=signature.key if signature else COMPONENT,
-            model=model,
-            inputs={tensor.name: tensor for tensor in tensors},
-            outputs=tree,
-            reference=TfliteReference(interpreter, inputs, renamed),
-            example=complete_example(tensors, options),
-            source=SourceRecord(source.kind.value, "tensorflow", VERSION),
-        )
-    ]
+    captured = Capture(
+        component=signature.key if signature else COMPONENT,
+        model=model,
+        inputs={tensor.name: tensor for tensor in tensors},
+        outputs=tree,
+        reference=TfliteReference(interpreter, inputs, renamed),
+        example=complete_example(tensors, options),
+        source=SourceRecord(source.kind.value, "tensorflow", VERSION),
+    )
+    return [put_channels_first(captured, options.inputs_as_nchw)]
 
 
 def _refuse_tensorflow_operations(names: Sequence[str]) -> None:
@@ -177,14 +178,14 @@ def _output_leaf(name: str, item: Any) -> Tensor | None:
 
 
 def _convert(
-    path: Path, inputs: Mapping[str, _TensorDetails], outputs: Mapping[str, _TensorDetails], opset: int
+    path: Path, inputs: Mapping[str, _TensorDetails], outputs: Mapping[str, _TensorDetails], target: Target
 ) -> ir.Model:
     """The ONNX graph under our names; each output has a tensor of its own, as one may be an input, or there twice."""
     model = convert_tflite(
         path,
         [item.name for item in inputs.values()],
         list(dict.fromkeys(item.name for item in outputs.values())),
-        opset,
+        target,
     )
     graph = model.graph
     made = {value.name: value for value in (*graph.inputs, *graph.outputs)}

@@ -22,6 +22,7 @@ def convert_model(
     example: Mapping[str, Any] | str | Path | None = None,
     opset: int | None = None,
     signature: str | Sequence[str] = (),
+    inputs_as_nchw: Sequence[str] = (),
     tags: Sequence[str] = (),
     outputs: Sequence[str] = (),
     methods: Sequence[str] = (),
@@ -44,6 +45,8 @@ def convert_model(
         opset: The ONNX opset to write; None means 20 for TorchScript, otherwise 18.
         signature: TensorFlow: signatures or functions of a SavedModel or `tf.Module`, each a component; none means all.
             An input of one only is described as `signature.input`.
+        inputs_as_nchw: TensorFlow: inputs that the package takes as NCHW where the source takes NHWC. Descriptions and
+            examples of them are the source's all the same.
         tags: TensorFlow: which graph of a SavedModel that holds several, by its set of tags.
         outputs: TensorFlow's graphs: names of the output tensors.
         methods: TorchScript: which methods, each a component; none means `forward`. An input of one method only is
@@ -72,6 +75,7 @@ def convert_model(
         example=_read_example(example),
         opset=opset,
         signatures=(signature,) if isinstance(signature, str) else tuple(signature),
+        inputs_as_nchw=tuple(inputs_as_nchw),
         tags=tuple(tags),
         outputs=tuple(outputs),
         methods=tuple(methods),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,14 @@ from transload.convert.options import DEFAULT_OPSET
 from transload.serialize import open_package
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/commands.md", "docs/torchscript.md", "docs/transformers.md", "docs/tuning.md")
+PAGES = (
+    "README.md",
+    "docs/commands.md",
+    "docs/torchscript.md",
+    "docs/tensorflow.md",
+    "docs/transformers.md",
+    "docs/tuning.md",
+)
 
 FACTORY = '''
 """A token tagger."""
@@ -131,6 +139,7 @@ def make_tensorflow_files(folder: Path) -> None:
     model = keras.Sequential([keras.Input((6,), name="x"), keras.layers.Dense(3)])
     model.save(folder / "scorer.keras")
     model.export(str(folder / "saved_model"), verbose=False)
+    make_further_tensorflow_files(folder, model)
     with tf.Graph().as_default() as graph:
         x = tf.compat.v1.placeholder(tf.float32, [None, 6], name="x")
         tf.nn.relu(x, name="y")
@@ -142,6 +151,32 @@ def make_tensorflow_files(folder: Path) -> None:
         opset=DEFAULT_OPSET,
         output_path=str(folder / "scorer.onnx"),
     )
+
+
+def make_further_tensorflow_files(folder: Path, model: Any) -> None:
+    from transload.convert.tensorflow.framework import silence, tf
+
+    import keras  # isort: skip
+
+    image = keras.Input((8, 6, 3), name="image")
+    keras.Model(image, keras.layers.Conv2D(4, 3)(image)).save(folder / "images.keras")
+    with silence():
+        (folder / "scorer.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    module = tf.Module()
+    module.table = tf.Variable(tf.ones([20, 4]))
+    ids = [tf.TensorSpec([None], tf.int32, name="ids")]
+    rows = tf.function(lambda ids: {"rows": tf.gather(module.table, ids)}, input_signature=ids)
+    sums = tf.function(lambda ids: {"sums": tf.reduce_sum(tf.gather(module.table, ids), 0)}, input_signature=ids)
+    tf.saved_model.save(module, str(folder / "two_signatures"), signatures={"rows": rows, "sums": sums})
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 4], name="x")
+        tf.nn.softmax(tf.matmul(x, v1.get_variable("w", [4, 3])), name="scores")
+        session.run(v1.global_variables_initializer())
+        v1.train.Saver().save(session, str(folder / "checkpoint" / "model.ckpt"))
+        builder = v1.saved_model.Builder(str(folder / "old_model"))
+        builder.add_meta_graph_and_variables(session, ["serve"])
+        builder.save()
 
 
 @pytest.mark.parametrize("page", PAGES)

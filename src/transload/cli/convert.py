@@ -53,6 +53,13 @@ def parse_size(text: str) -> int:
     metavar="NAME",
     help="SavedModel: a signature or function, each a component (default: all signatures). Repeatable.",
 )
+@click.option(
+    "--inputs-as-nchw",
+    "inputs_as_nchw",
+    multiple=True,
+    metavar="NAME",
+    help="TensorFlow: an input that the package takes as NCHW where the source takes NHWC. Repeatable.",
+)
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="SavedModel with several graphs: a tag. Repeatable.")
 @click.option(
     "--outputs",
@@ -107,7 +114,7 @@ def convert(
       transload convert tagger.pt -o tagger.tload --input 'tokens:int64[batch,seq]'
       transload convert codec.pt -o codec.tload --method encode --method decode --input 'x[n,4]' --input 'code[n,3]'
       transload convert my-model/ -o model.tload --task text-classification
-      transload convert saved_model/ -o model.tload --signature serving_default
+      transload convert saved_model/ -o model.tload --signature serving_default --inputs-as-nchw image
       transload convert my_models:make_tagger -o tagger.tload --weights tagger.safetensors --example in.npz
     """
     request = Request(
