@@ -1,10 +1,14 @@
-"""What holds for all tests: none reads or writes the user's own cache."""
+"""What holds for all tests: the user's cache is left alone, and TensorFlow runs with its own kernels."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+
+# Some tests import TensorFlow or Keras before transload does; see convert/tensorflow/framework.py.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 @pytest.fixture(autouse=True, scope="session")

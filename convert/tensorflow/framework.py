@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,12 @@ from typing import Any
 # Read once, when the libraries load. Level 3 leaves out all but fatal messages of TensorFlow's C++ code.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+if "tensorflow" not in sys.modules:
+    # oneDNN's kernels (softmax, fused convolutions and products) give 0 where a NaN came in; TensorFlow's own do not.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+KEEPS_NAN = os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0"
+"""Whether TensorFlow runs with its own kernels: only then has a model a defined answer for inputs with NaN."""
 
 
 @contextlib.contextmanager
@@ -36,24 +43,9 @@ with silence():
 VERSION: str = tf.__version__
 
 
-@contextlib.contextmanager
-def without_fusion() -> Iterator[None]:
-    """Run functions operation by operation, as TensorFlow does outside of `tf.function`.
-
-    TensorFlow's graph optimiser fuses MatMul, BiasAdd and Relu, convolutions likewise, into kernels that give 0 where
-    a NaN came in; each operation by itself carries the NaN on. tests/convert/tensorflow/test_framework.py measures it.
-    """
-    before = tf.config.optimizer.get_experimental_options().get("remapping", True)
-    tf.config.optimizer.set_experimental_options({"remapping": False})
-    try:
-        yield
-    finally:
-        tf.config.optimizer.set_experimental_options({"remapping": before})
-
-
 def dtype_name(dtype: Any) -> str:
     """Our name of a `tf.DType`."""
     return "string" if dtype == tf.string else str(dtype.name)
 
 
-__all__ = ["VERSION", "dtype_name", "silence", "tf", "without_fusion"]
+__all__ = ["KEEPS_NAN", "VERSION", "dtype_name", "silence", "tf"]

@@ -13,7 +13,7 @@ from transload.convert.capture import Array, Capture, Feed
 from transload.convert.options import ConvertOptions, InputSpec, make_example
 from transload.convert.tensorflow.channels_first import choose_target, put_channels_first
 from transload.convert.tensorflow.conversion import convert_frozen, convert_function
-from transload.convert.tensorflow.framework import VERSION, tf, without_fusion
+from transload.convert.tensorflow.framework import KEEPS_NAN, VERSION, tf
 from transload.serialize.dtypes import ONNX_NUMBER
 from transload.serialize.interface import Node, SourceRecord, Tensor, leaves
 
@@ -48,10 +48,15 @@ class FunctionReference:
     named: NamedFunction
 
     def run(self, feed: Feed) -> dict[str, Array]:
-        """Call the function; strings come back as text."""
+        """Call the function; strings come back as text.
+
+        Raises:
+            ValueError: an input is not finite, and TensorFlow was imported before with kernels that lose NaN.
+        """
+        if not KEEPS_NAN and not all_finite(feed):
+            raise ValueError("oneDNN's kernels, with which TensorFlow was imported, lose NaN and infinities")
         tensors = [tf.constant(feed[leaf.name], dtype=tf.as_dtype(leaf.dtype)) for leaf in self.named.inputs.values()]
-        with without_fusion():
-            results = [item for item in tf.nest.flatten(call_flat(self.named.function, tensors)) if item is not None]
+        results = [item for item in tf.nest.flatten(call_flat(self.named.function, tensors)) if item is not None]
         arrays = {name: _to_array(result) for name, result in zip(self.named.results, results, strict=True)}
         return {leaf.name: arrays[leaf.name] for leaf in leaves(self.named.outputs)}
 
@@ -125,6 +130,16 @@ def declare_outputs(model: ir.Model, tensors: Sequence[Tensor]) -> None:
     for value, leaf in zip(model.graph.outputs, tensors, strict=True):
         value.type = ir.TensorType(ir.DataType(ONNX_NUMBER[leaf.dtype]))
         value.shape = None if leaf.shape is None else ir.Shape(leaf.shape)
+
+
+def all_finite(feed: Feed) -> bool:
+    """Whether no float among the inputs is NaN or infinite."""
+    return all(np.isfinite(np.asarray(array, np.float64)).all() for array in feed.values() if _is_float(array))
+
+
+def _is_float(array: Array) -> bool:
+    # Those that numpy does not have itself, bfloat16 for one, have the kind V.
+    return array.dtype.kind in "fV"
 
 
 def decode_texts(array: Array) -> Array:

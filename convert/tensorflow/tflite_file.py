@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from transload.convert.capture import Array, Capture, Feed
@@ -18,7 +17,13 @@ from transload.convert.structure import build_output_tree
 from transload.convert.tensorflow.channels_first import choose_target, put_channels_first
 from transload.convert.tensorflow.conversion import rename_ends
 from transload.convert.tensorflow.framework import VERSION, dtype_name, silence, tf
-from transload.convert.tensorflow.function import complete_example, declare_inputs, declare_outputs, decode_texts
+from transload.convert.tensorflow.function import (
+    all_finite,
+    complete_example,
+    declare_inputs,
+    declare_outputs,
+    decode_texts,
+)
 from transload.convert.tensorflow.signature import check_names, name_dimensions
 from transload.convert.tensorflow.tf2onnx_adapter import Target, convert_tflite
 from transload.convert.tensorflow.tflite_schema import Signature, read_model_facts
@@ -53,7 +58,7 @@ class TfliteReference:
             ValueError: an input is not finite. Kernels of TFLite clamp to the largest finite numbers and convert to
                 integers on the way, so what they make of NaN and infinities is an accident of each.
         """
-        if any(not np.isfinite(array).all() for array in feed.values() if array.dtype.kind == "f"):
+        if not all_finite(feed):
             raise ValueError("TFLite defines no result for NaN and infinities")
         for name, item in self.inputs.items():
             self.interpreter.resize_tensor_input(item.index, feed[name].shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,10 @@ import sys
 import numpy as np
 import pytest
 
-from transload.convert.tensorflow.framework import silence, tf, without_fusion
+from transload.convert.detect import detect_source
+from transload.convert.options import ConvertOptions
+from transload.convert.tensorflow import tf_function
+from transload.convert.tensorflow.framework import KEEPS_NAN, silence, tf
 
 
 def test_what_is_written_to_the_descriptors_is_silenced(capfd: pytest.CaptureFixture[str]) -> None:
@@ -42,13 +46,42 @@ def test_output_that_python_still_held_back_is_not_lost() -> None:
     assert result.stdout == "before after"
 
 
-def test_tensorflow_s_fused_kernels_lose_nan_and_its_operations_do_not() -> None:
-    # Where the first assertion fails, TensorFlow is mended and `without_fusion` has no reason any more.
-    weight, bias = tf.ones([4, 3]), tf.ones([3])
-    layer = tf.function(lambda x: tf.nn.relu(tf.nn.bias_add(tf.matmul(x, weight), bias)))
-    x = np.full((2, 4), np.nan, np.float32)
-    np.testing.assert_array_equal(layer(x), np.zeros((2, 3)))
-    with without_fusion():
-        assert np.isnan(layer(x)).all()
-    np.testing.assert_array_equal(layer(x), np.zeros((2, 3)))
-    assert np.isnan(tf.nn.relu(tf.nn.bias_add(tf.matmul(x, weight), bias))).all()
+SOFTMAX = """
+import json
+import numpy as np
+import tensorflow as tf
+row = tf.nn.softmax(np.array([[np.nan, 1, 2]], np.float32)).numpy()
+print(json.dumps([framework.KEEPS_NAN, bool(np.isnan(row).all())]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "switch", "expected"),
+    [
+        ("", None, [True, True]),
+        ("import tensorflow\n", None, [False, False]),
+        ("import tensorflow\n", "0", [True, True]),
+        ("", "1", [False, False]),
+    ],
+)
+def test_whether_tensorflow_keeps_nan_is_known(first: str, switch: str | None, expected: list[bool]) -> None:
+    # Where the second fails, TensorFlow with oneDNN is mended and KEEPS_NAN has no reason any more.
+    environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    if switch is not None:
+        environment["TF_ENABLE_ONEDNN_OPTS"] = switch
+    code = f"{first}from transload.convert.tensorflow import framework\n{SOFTMAX}"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == expected
+
+
+def test_a_source_that_loses_nan_has_no_answer_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    softmax = tf.function(lambda x: tf.nn.softmax(x)).get_concrete_function(tf.TensorSpec([None, 3], name="x"))
+    (found,) = tf_function.capture(detect_source(softmax), ConvertOptions())
+    (name,) = found.inputs
+    row = np.array([[np.nan, 1, 2]], np.float32)
+    assert KEEPS_NAN, "tests/conftest.py asks for it"
+    assert np.isnan(found.reference.run({name: row})["output"]).all()
+    monkeypatch.setattr("transload.convert.tensorflow.function.KEEPS_NAN", False)
+    with pytest.raises(ValueError, match="lose NaN"):
+        found.reference.run({name: row})
+    found.reference.run({name: np.ones((1, 3), np.float32)})
