@@ -1,9 +1,10 @@
-"""Continue texts with a package of a decoder, with neither PyTorch nor transformers: numpy alone.
+"""Continue or translate texts with a package of a language model, with neither PyTorch nor transformers: numpy alone.
 
 python generate.py model.tload --text "Once upon a time" --text "Far away" --count 40
 python generate.py model.tload --ids 5,17,3 --ids 8,9 --count 40 --temperature 0.8 --top-k 20 --seed 1
 
-Texts need the package `tokenizers` and a tokenizer.json in the package; token ids need nothing.
+A package with `prefill` and `decode` continues the texts; one with `encode` and `decode` makes new ones of them. Texts
+need the package `tokenizers` and a tokenizer.json in the package; token ids need nothing.
 """
 
 from __future__ import annotations
@@ -65,15 +66,57 @@ def generate(
     pad: int = 0,
 ) -> Array:
     """Up to `count` further tokens for each row, int64[batch, count]; rows that have stopped go on with `pad`."""
-    stopped = np.zeros(len(ids), bool)
-    tokens = np.zeros((len(ids), 0), np.int64)
+
+    def step(token: Array | None) -> Array:
+        nonlocal mask, outputs
+        if token is not None:
+            mask = np.concatenate((mask, np.ones_like(token)), 1)
+            outputs = decode(**_inputs(decode, token, mask), past_key_values=outputs["present"])
+        return np.asarray(outputs["logits"][:, -1])
+
     outputs = prefill(**_inputs(prefill, ids, mask))
+    return _choose_tokens(step, len(ids), count, choose, stop, pad)
+
+
+def generate_from(
+    encode: tl.Model,
+    decode: tl.Model,
+    ids: Array,
+    mask: Array,
+    start: int,
+    count: int,
+    choose: Choose = choose_best,
+    stop: Iterable[int] = (),
+    pad: int = 0,
+) -> Array:
+    """As `generate`, by an encoder-decoder: texts that begin after the token `start`."""
+    source = encode(input_ids=ids, attention_mask=mask)["present"]
+    heads, _, width = source[0]["encoder"]["key"].shape[1:]
+    nothing = np.zeros((len(ids), heads, 0, width), source[0]["encoder"]["key"].dtype)
+    past = [{"decoder": {"key": nothing, "value": nothing}} for _ in source]
+
+    def step(token: Array | None) -> Array:
+        nonlocal past
+        token = np.full((len(ids), 1), start) if token is None else token
+        layers = [{**layer, **each} for layer, each in zip(past, source, strict=True)]
+        outputs = decode(input_ids=token, encoder_attention_mask=mask, past_key_values=layers)
+        past = outputs["present"]
+        return np.asarray(outputs["logits"][:, -1])
+
+    return _choose_tokens(step, len(ids), count, choose, stop, pad)
+
+
+def _choose_tokens(
+    step: Callable[[Array | None], Array], rows: int, count: int, choose: Choose, stop: Iterable[int], pad: int
+) -> Array:
+    """Ask for logits and choose tokens in turn; `step` takes the last tokens, None at first, int64[batch, 1]."""
+    stopped = np.zeros(rows, bool)
+    tokens = np.zeros((rows, 0), np.int64)
+    last = None
     while tokens.shape[1] < count and not stopped.all():
-        token = np.where(stopped, pad, choose(outputs["logits"][:, -1]))[:, None]
-        tokens = np.concatenate((tokens, token), 1)
-        stopped |= np.isin(token[:, 0], list(stop))
-        mask = np.concatenate((mask, np.ones_like(token)), 1)
-        outputs = decode(**_inputs(decode, token, mask), past_key_values=outputs["present"])
+        last = np.where(stopped, pad, choose(step(last)))[:, None]
+        tokens = np.concatenate((tokens, last), 1)
+        stopped |= np.isin(last[:, 0], list(stop))
     return tokens
 
 
@@ -109,15 +152,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stop = settings.get("eos_token_id") or []
     pad = settings.get("pad_token_id") or 0
     choose = make_sampler(given.temperature, given.top_k, given.seed) if given.temperature else choose_best
-    tokens = generate(
-        tl.load(given.package, "prefill"),
-        tl.load(given.package, "decode"),
-        *pad_left(rows, pad),
-        given.count,
-        choose,
-        stop if isinstance(stop, list) else [stop],
-        pad,
-    )
+    stop = stop if isinstance(stop, list) else [stop]
+    decode = tl.load(given.package, "decode")
+    ids, mask = pad_left(rows, pad)
+    if "encode" in package.component_names:
+        start = settings["decoder_start_token_id"]
+        encode = tl.load(given.package, "encode")
+        tokens = generate_from(encode, decode, ids, mask, start, given.count, choose, stop, pad)
+    else:
+        prefill = tl.load(given.package, "prefill")
+        tokens = generate(prefill, decode, ids, mask, given.count, choose, stop, pad)
     for row in tokens.tolist():
         print(tokenizer.decode(row) if given.text else ",".join(map(str, row)))
 

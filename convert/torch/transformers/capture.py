@@ -24,11 +24,12 @@ from transload.convert.torch.reference import TorchReference, flatten_outputs
 from transload.convert.torch.script import DEFAULT_OPSET, translate
 from transload.convert.torch.transformers.cache import nest_layers
 from transload.convert.torch.transformers.decoder import decoder_parts
+from transload.convert.torch.transformers.encoder_decoder import encoder_decoder_parts
 from transload.convert.torch.transformers.folder import collect_assets, read_folder
 from transload.convert.torch.transformers.loading import load_model
 from transload.convert.torch.transformers.part import Part
 from transload.convert.torch.transformers.single import FORWARD, Forward, single_part
-from transload.convert.torch.transformers.tasks import TEXT_GENERATION, Task, find_task
+from transload.convert.torch.transformers.tasks import SPEECH_TO_TEXT, TEXT_GENERATION, TEXT_TO_TEXT, Task, find_task
 from transload.serialize.errors import UnsupportedError
 from transload.serialize.interface import Dict
 
@@ -57,9 +58,9 @@ def _split(
     """The parts of the model, and notes for the user."""
     if options.inputs or options.example is not None:
         return (_described_part(model, options),), ()
-    if task is TEXT_GENERATION:
+    if task in (TEXT_GENERATION, TEXT_TO_TEXT, SPEECH_TO_TEXT):
         try:
-            return decoder_parts(model), ()
+            return (encoder_decoder_parts if model.config.is_encoder_decoder else decoder_parts)(model), ()
         except UnsupportedError as error:
             note = f"There is one component, which reads the whole text at every step. {error.what}"
             return (single_part(model, task),), (note,)
@@ -92,6 +93,7 @@ def _capture_part(part: Part, source: Source, options: ConvertOptions, notes: tu
     reference = TorchReference(part.module, arguments, lambda: copy.deepcopy(part.module).double())
     outputs = run_example(reference, example)
     moving = probe_other_sizes(reference, outputs, example, dimensions)
+    moving = {**moving, **{name: {**moving.get(name, {}), **axes} for name, axes in part.output_dimensions.items()}}
     model, trace_notes = _translate_trace(part.module, arguments, dimensions, options)
     found = assemble(
         source,

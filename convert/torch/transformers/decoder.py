@@ -9,7 +9,7 @@ import transformers
 
 from transload.convert.torch.dimensions import Dimensions
 from transload.convert.torch.transformers.cache import PAST as PAST_NAME
-from transload.convert.torch.transformers.cache import as_past, build_cache, read_cache
+from transload.convert.torch.transformers.cache import PRESENT, as_past, build_cache, read_cache
 from transload.convert.torch.transformers.part import Part
 from transload.convert.torch.transformers.text import (
     BATCH,
@@ -68,7 +68,7 @@ def decoder_parts(model: transformers.PreTrainedModel) -> tuple[Part, Part]:
             module,
             start,
             _token_dimensions(start, "sequence"),
-            ranges,
+            integer_ranges=ranges,
             must_vary=frozenset({"batch", "sequence"}),
         ),
         Part(
@@ -76,7 +76,8 @@ def decoder_parts(model: transformers.PreTrainedModel) -> tuple[Part, Part]:
             module,
             {**step, **past},
             {**_token_dimensions(step, MASK_COLUMNS), **layers},
-            ranges,
+            {name.replace(PAST_NAME, PRESENT, 1): {2: MASK_COLUMNS} for name in past},
+            integer_ranges=ranges,
             may_be_empty=frozenset({"past_length"}),
             must_vary=frozenset({"batch", "past_length"}),
         ),

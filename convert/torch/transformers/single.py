@@ -53,27 +53,46 @@ def single_part(model: transformers.PreTrainedModel, task: Task | None) -> Part:
     Raises:
         UsageError: the main input is of another kind.
     """
+    forward = Forward(model)
+    example, dimensions = main_example(model, forward, task)
+    # The length of a made-up text is nobody's choice; sizes of images and sound are the configuration's.
+    is_text = model.main_input_name == "input_ids"
+    must_vary = frozenset(name for axes in dimensions.values() for name in axes.values() if is_text)
+    ranges = text_ranges(model) if is_text else {}
+    return Part(FORWARD, forward, example, dimensions, integer_ranges=ranges, must_vary=must_vary)
+
+
+def main_example(
+    model: transformers.PreTrainedModel, call: torch.nn.Module, task: Task | None = None, *, source: str = ""
+) -> tuple[dict[str, torch.Tensor], Dimensions]:
+    """An example of the model's main input and what belongs to it, and the names of the dimensions that may vary.
+
+    Args:
+        model: The model.
+        call: What takes the input.
+        task: What it is for.
+        source: A name for the length of a text other than `sequence`.
+
+    Raises:
+        UsageError: the main input is of another kind than text, images or sound.
+    """
     main = model.main_input_name
     if main == "input_ids":
-        example, dimensions = _text(model, task)
-    else:
-        shape = _shape(model, main)
-        sizes = [size for size, _ in shape]
-        example = {main: torch.randn(sizes, generator=torch.Generator().manual_seed(0))}
-        dimensions = {main: {axis: name for axis, (_, name) in enumerate(shape) if name}}
-    example = {name: value.to(model.dtype) if value.is_floating_point() else value for name, value in example.items()}
-    if main == "input_ids":
-        # The example's length is nobody's choice.
-        must_vary = frozenset(name for axes in dimensions.values() for name in axes.values())
-        return Part(FORWARD, Forward(model), example, dimensions, text_ranges(model), must_vary=must_vary)
-    return Part(FORWARD, Forward(model), example, _accepted(model, example, dimensions))
+        return _text(model, task, source or "sequence")
+    shape = _shape(model, main)
+    generator = torch.Generator().manual_seed(0)
+    example = {main: torch.randn([size for size, _ in shape], generator=generator).to(model.dtype)}
+    dimensions = {main: {axis: name for axis, (_, name) in enumerate(shape) if name}}
+    return example, _accepted(call, example, dimensions)
 
 
-def _text(model: transformers.PreTrainedModel, task: Task | None) -> tuple[dict[str, torch.Tensor], Dimensions]:
-    names: tuple[str, ...] = ("batch", "sequence")
+def _text(
+    model: transformers.PreTrainedModel, task: Task | None, length: str
+) -> tuple[dict[str, torch.Tensor], Dimensions]:
+    names: tuple[str, ...] = ("batch", length)
     sizes: tuple[int, ...] = (BATCH, ENCODED)
     if task is MULTIPLE_CHOICE:
-        names, sizes = ("batch", "choices", "sequence"), (BATCH, CHOICES, ENCODED)
+        names, sizes = ("batch", "choices", length), (BATCH, CHOICES, ENCODED)
     example = {"input_ids": make_ids(model, *sizes)}
     if takes(model, "attention_mask"):
         example["attention_mask"] = make_mask(*sizes)
@@ -112,18 +131,14 @@ def _image_size(config: Any) -> tuple[int, int]:
     return int(size[0]), int(size[1])
 
 
-def _accepted(
-    model: transformers.PreTrainedModel, example: dict[str, torch.Tensor], dimensions: Dimensions
-) -> Dimensions:
+def _accepted(call: torch.nn.Module, example: dict[str, torch.Tensor], dimensions: Dimensions) -> Dimensions:
     """Those dimensions that the model takes at twice the size; the graph is simpler where the others have a number."""
     names = dict.fromkeys(name for axes in dimensions.values() for name in axes.values())
-    fixed = {name for name in names if not _takes_double(model, example, dimensions, name)}
+    fixed = {name for name in names if not _takes_double(call, example, dimensions, name)}
     return {key: {a: name for a, name in axes.items() if name not in fixed} for key, axes in dimensions.items()}
 
 
-def _takes_double(
-    model: transformers.PreTrainedModel, example: dict[str, torch.Tensor], dimensions: Dimensions, name: str
-) -> bool:
+def _takes_double(call: torch.nn.Module, example: dict[str, torch.Tensor], dimensions: Dimensions, name: str) -> bool:
     double = dict(example)
     for key, axes in dimensions.items():
         for axis, other in axes.items():
@@ -132,7 +147,7 @@ def _takes_double(
     # A model refuses a size in any way that Python code can fail.
     try:
         with torch.no_grad():
-            Forward(model)(**double)
+            call(**double)
     except Exception:
         return False
     return True

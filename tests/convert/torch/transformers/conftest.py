@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -71,13 +75,64 @@ def wav2vec2() -> transformers.Wav2Vec2Config:
     return transformers.Wav2Vec2Config(vocab_size=20, **sizes, **convolutions, **positions, id2label=LABELS)
 
 
+def t5() -> transformers.T5Config:
+    sizes = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
+    return transformers.T5Config(vocab_size=VOCABULARY, **sizes, decoder_start_token_id=0, eos_token_id=2)
+
+
+def whisper() -> transformers.WhisperConfig:
+    sides = {
+        f"{side}_{name}": size
+        for side in ("encoder", "decoder")
+        for name, size in {"layers": 2, "attention_heads": 4, "ffn_dim": 48}.items()
+    }
+    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
+    lengths = {"max_source_positions": 20, "max_target_positions": 64, "num_mel_bins": 8}
+    return transformers.WhisperConfig(
+        vocab_size=VOCABULARY, d_model=32, **sides, **tokens, **lengths, init_std=SPREAD, suppress_tokens=None
+    )
+
+
 MODELS: dict[str, Callable[[], PreTrainedModel]] = {
     "bert": lambda: transformers.BertForSequenceClassification(bert()),
     "gpt2": lambda: transformers.GPT2LMHeadModel(gpt2()),
     "llama": lambda: transformers.LlamaForCausalLM(llama()),
+    "t5": lambda: transformers.T5ForConditionalGeneration(t5()),
+    "whisper": lambda: transformers.WhisperForConditionalGeneration(whisper()),
     "vit": lambda: transformers.ViTForImageClassification(vit()),
     "wav2vec2": lambda: transformers.Wav2Vec2ForSequenceClassification(wav2vec2()),
 }
+
+
+QUICKLY = ("wav2vec2", "whisper")
+"""Models for which a test needs no full proof."""
+
+COUNT = 50
+
+
+def without_stop_tokens(logits: np.ndarray) -> np.ndarray:
+    """The likeliest tokens but the one that ends a text: so `min_new_tokens` has it."""
+    hidden = logits.copy()
+    hidden[:, TEXT["eos_token_id"]] = -np.inf
+    return np.asarray(hidden.argmax(-1), np.int64)
+
+
+def ask_module(model: Any, **tensors: np.ndarray) -> np.ndarray:
+    """The 50 tokens that transformers itself generates, greedily and without stopping."""
+    given = {name: torch.from_numpy(array) for name, array in tensors.items()}
+    tokens = model.generate(**given, max_new_tokens=COUNT, min_new_tokens=COUNT, do_sample=False, pad_token_id=0)
+    return np.asarray(tokens[:, -COUNT:].numpy())
+
+
+@pytest.fixture(scope="session")
+def sample() -> ModuleType:
+    """The program samples/text_generation/generate.py."""
+    path = Path(__file__).resolve().parents[4] / "samples" / "text_generation" / "generate.py"
+    spec = importlib.util.spec_from_file_location("generate", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 Saved = Callable[[str], tuple[Path, PreTrainedModel]]
@@ -103,12 +158,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
 
 @pytest.fixture(scope="session")
 def converted(saved: Saved, tmp_path_factory: pytest.TempPathFactory) -> Converted:
-    """The package of a model of `MODELS`, fully proven."""
+    """The package of a model of `MODELS`."""
     made: dict[str, Path] = {}
 
     def convert(name: str) -> Path:
         if name not in made:
-            package = tl.convert_model(saved(name)[0])
+            package = tl.convert_model(saved(name)[0], proof="quick" if name in QUICKLY else "full")
             made[name] = package.save(tmp_path_factory.mktemp("packages") / f"{name}.tload")
         return made[name]
 

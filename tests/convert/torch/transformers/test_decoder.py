@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,40 +16,7 @@ from transload.serialize import Package, open_package
 from transload.serialize.errors import UsageError
 from transload.serialize.interface import input_tensors, output_tensors
 
-from .conftest import SPREAD, TEXT, VOCABULARY, Converted, Saved, perturb
-
-SAMPLES = Path(__file__).resolve().parents[4] / "samples"
-COUNT = 50
-
-
-@pytest.fixture(scope="module")
-def sample() -> ModuleType:
-    """The program samples/text_generation/generate.py."""
-    spec = importlib.util.spec_from_file_location("generate", SAMPLES / "text_generation" / "generate.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def ask_module(model: Any, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """What transformers itself generates, greedily and without stopping."""
-    tokens = model.generate(
-        input_ids=torch.from_numpy(ids),
-        attention_mask=torch.from_numpy(mask),
-        max_new_tokens=COUNT,
-        min_new_tokens=COUNT,
-        do_sample=False,
-        pad_token_id=0,
-    )
-    return tokens[:, ids.shape[1] :].numpy()
-
-
-def without_stop_tokens(logits: np.ndarray) -> np.ndarray:
-    """As `min_new_tokens` has it: the token that ends a text is never chosen."""
-    hidden = logits.copy()
-    hidden[:, TEXT["eos_token_id"]] = -np.inf
-    return np.asarray(hidden.argmax(-1), np.int64)
+from .conftest import COUNT, SPREAD, TEXT, VOCABULARY, Converted, Saved, ask_module, perturb, without_stop_tokens
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama"])
@@ -61,7 +27,7 @@ def test_fifty_tokens_are_those_of_the_module(
     prefill, decode = tl.load(path, "prefill"), tl.load(path, "decode")
     ids, mask = sample.pad_left([[5, 9, 17, 3, 40]], 0)
     found = sample.generate(prefill, decode, ids, mask, COUNT, without_stop_tokens)
-    assert found.tolist() == ask_module(model, ids, mask).tolist()
+    assert found.tolist() == ask_module(model, input_ids=ids, attention_mask=mask).tolist()
     assert len(set(found[0].tolist())) > 9, "a text of one token would show nothing"
 
 
@@ -74,7 +40,7 @@ def test_fifty_tokens_of_a_batch_with_left_padding_are_those_of_the_module(
     ids, mask = sample.pad_left([[5, 9, 17, 3, 40, 8, 21], [33, 12]], 0)
     assert mask.tolist()[1] == [0, 0, 0, 0, 0, 1, 1]
     found = sample.generate(prefill, decode, ids, mask, COUNT, without_stop_tokens)
-    assert found.tolist() == ask_module(model, ids, mask).tolist()
+    assert found.tolist() == ask_module(model, input_ids=ids, attention_mask=mask).tolist()
     alone = sample.generate(prefill, decode, *sample.pad_left([[33, 12]], 0), COUNT, without_stop_tokens)
     assert found[1].tolist() == alone[0].tolist()
 
@@ -160,7 +126,7 @@ def test_windows_offsets_and_alibi(
     path = tl.convert_model(tmp_path / "model", proof="quick").save(tmp_path / "m.tload")
     ids, mask = sample.pad_left([[5, 9, 17, 3, 40, 8], [33, 12]], 0)
     found = sample.generate(tl.load(path, "prefill"), tl.load(path, "decode"), ids, mask, COUNT, without_stop_tokens)
-    assert found.tolist() == ask_module(model, ids, mask).tolist()
+    assert found.tolist() == ask_module(model, input_ids=ids, attention_mask=mask).tolist()
 
 
 def test_a_decoder_without_keys_and_values_is_not_taken_for_one(tmp_path: Path) -> None:
