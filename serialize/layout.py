@@ -9,6 +9,8 @@ MODEL_NAME = "model.onnx"
 DATA_NAME = "model.onnx.data"
 SHARED_DATA_NAME = "weights.data"
 INTERFACE_NAME = "interface.json"
+SIGNATURE_NAME = "model.sig"
+"""The one member that the manifest does not list, so that signing a package leaves its digest as it was."""
 
 
 def asset_uri(sha256: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ import msgspec
 
 from transload.serialize.archive_writer import Digest
 from transload.serialize.errors import PackageError
+from transload.serialize.layout import SIGNATURE_NAME
 from transload.serialize.strict_json import convert_json, decode_json
 
 MANIFEST_NAME = "manifest.json"
@@ -25,7 +26,7 @@ PORTABLE = "portable"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _ASSET = re.compile(r"sha256:[0-9a-f]{64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-RESERVED_NAMES = frozenset({"shared_assets", MANIFEST_NAME})
+RESERVED_NAMES = frozenset({"shared_assets", MANIFEST_NAME, SIGNATURE_NAME})
 
 
 class OrtInfo(msgspec.Struct, frozen=True):
@@ -99,10 +100,11 @@ def make_manifest(package_name: str, components: dict[str, ComponentEntry], asse
 
 
 def with_members(manifest: dict[str, Any], digests: Mapping[str, Digest]) -> dict[str, Any]:
-    """The manifest (as JSON objects) with these members, sorted by name."""
+    """The manifest (as JSON objects) with these members, sorted by name; a signature is not listed."""
     members = {
         name: {"size": digests[name].size_bytes, "sha256": digests[name].sha256}
         for name in sorted(digests, key=str.encode)
+        if name != SIGNATURE_NAME
     }
     metadata = manifest["additional_metadata"]
     own = metadata["transload"] | {"members": members}

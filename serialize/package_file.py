@@ -23,7 +23,14 @@ from transload.serialize.interface import (
     input_tensors,
     output_tensors,
 )
-from transload.serialize.layout import DATA_NAME, INTERFACE_NAME, MODEL_NAME, SHARED_DATA_NAME, asset_uri
+from transload.serialize.layout import (
+    DATA_NAME,
+    INTERFACE_NAME,
+    MODEL_NAME,
+    SHARED_DATA_NAME,
+    SIGNATURE_NAME,
+    asset_uri,
+)
 from transload.serialize.manifest import (
     FOLDER_OPTION,
     MANIFEST_NAME,
@@ -34,6 +41,7 @@ from transload.serialize.manifest import (
     decode_manifest,
 )
 from transload.serialize.model_rules import read_model
+from transload.serialize.strict_json import MAX_JSON_BYTES
 from transload.serialize.vectors import Array, VectorSet, check_tensors, decode_tensor, member_names
 from transload.serialize.zip_records import Member
 
@@ -267,9 +275,11 @@ def data_name(variant: VariantEntry) -> str:
 
 def _check_members(package: PackageFile) -> None:
     listed = package.manifest.additional_metadata.transload.members
-    for name in sorted(set(listed) ^ (set(package.members) - {MANIFEST_NAME})):
+    for name in sorted(set(listed) ^ (set(package.members) - {MANIFEST_NAME, SIGNATURE_NAME})):
         where = "the manifest lists" if name in listed else "the archive holds"
         raise PackageError(f"Manifest and archive disagree: only {where} this member.", member=name, rule="members")
+    if SIGNATURE_NAME in package.members and package.members[SIGNATURE_NAME].size_bytes > MAX_JSON_BYTES:
+        raise PackageError("The signature has too many bytes.", member=SIGNATURE_NAME, rule="json-size")
     for name, entry in listed.items():
         if package.members[name].size_bytes != entry.size:
             raise PackageError("Its size is not the one in the manifest.", member=name, rule="members")

@@ -96,10 +96,22 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         make_transformers_folders(folder)
         make_tensorflow_files(folder)
         np.savez(folder / "in.npz", tokens=np.array([[1, 2, 3], [4, 5, 6]]))
+        make_keys(folder)
         yield folder
     finally:
         os.chdir(before)
         sys.path.remove(str(folder))
+
+
+def make_keys(folder: Path) -> None:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
+    (folder / "maker.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, no_password))
+    public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+    (folder / "maker.pub").write_bytes(public)
 
 
 def make_torch_files(folder: Path) -> None:

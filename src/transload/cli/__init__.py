@@ -8,6 +8,7 @@ from transload.cli.convert import convert
 from transload.cli.inspect import inspect
 from transload.cli.pack import pack
 from transload.cli.run import run
+from transload.cli.sign import sign
 from transload.cli.tune import tune
 from transload.cli.unpack import unpack
 from transload.cli.verify import verify
@@ -31,5 +32,5 @@ def main() -> None:
     """
 
 
-for command in (convert, inspect, verify, run, tune, pack, unpack):
+for command in (convert, inspect, verify, run, tune, pack, unpack, sign):
     main.add_command(command)

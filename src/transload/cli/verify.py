@@ -11,24 +11,47 @@ from rich.table import Table
 from transload.cli.command import Command, describe_error, json_option, make_console, write_json
 from transload.runtime.comparison import format_rows
 from transload.runtime.verify import ComponentVerification, replay
+from transload.serialize import open_package
 from transload.serialize.errors import MismatchError
+from transload.serialize.signature import TrustedFile, TrustedIdentity, check_signature
 
 
 @click.command(cls=Command)
 @click.argument("package", type=click.Path(path_type=Path))
+@click.option("--signed-by", metavar="FILE|NAME", help="A public key or root certificate, PEM; or an identity.")
+@click.option("--issuer", metavar="URL", help="Who vouches for a Sigstore identity.")
+@click.option("--signature", type=click.Path(path_type=Path), help="The signature, if neither inside nor PACKAGE.sig.")
 @click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @json_option
 @click.pass_context
-def verify(ctx: click.Context, package: Path, device: str, as_json: bool) -> None:
+def verify(
+    ctx: click.Context,
+    package: Path,
+    signed_by: str | None,
+    issuer: str | None,
+    signature: Path | None,
+    device: str,
+    as_json: bool,
+) -> None:
     """Check a package's digests, run it on its recorded inputs and compare with the source's outputs.
 
-    Exits with 1 when an output differs.
+    With --signed-by, check first that it is, member for member, what that signer signed. Exits with 1 when an output
+    differs, with 4 when something was tampered with.
 
     \b
     Example:
       transload verify tagger.tload
+      transload verify tagger.tload --signed-by maker.pub
+      transload verify tagger.tload --signed-by me@example.org --issuer https://accounts.google.com
     """
+    opened = open_package(package, integrity="sha256")
+    if signed_by is not None:
+        trusted = TrustedFile(Path(signed_by)) if issuer is None else TrustedIdentity(signed_by, issuer)
+        check_signature(opened, trusted, signature)
+        click.echo(f"transload: signed by {signed_by}", err=True)
     verifications = replay(package, device=device)
+    # What was checked and what was run must be one file.
+    opened.archive.check_unchanged()
     error = _find_mismatch(package, verifications)
     if as_json:
         write_json(
