@@ -67,7 +67,7 @@ def convert_source(source: Source, options: ConvertOptions, on_stage: OnStage = 
         MismatchError: source and package do not give the same outputs.
     """
     on_stage("capture")
-    captures = _capture(source, options)
+    captures = capture_source(source, options)
     on_stage("passes")
     notes = _run_passes(captures)
     on_stage("equivalence")
@@ -110,7 +110,12 @@ def _is_wider(one: Tolerance, other: Tolerance) -> bool:
     return one.atol > other.atol or one.rtol > other.rtol
 
 
-def _capture(source: Source, options: ConvertOptions) -> list[Capture]:
+def capture_source(source: Source, options: ConvertOptions) -> list[Capture]:
+    """Every callable that was asked for, as its front end captures it; before the passes.
+
+    Raises:
+        UsageError, SourceError, UnsupportedError: as `convert_source`.
+    """
     try:
         front_end = importlib.import_module(FRONT_ENDS[source.kind])
         captures: list[Capture] = front_end.capture(source, options)

@@ -1,4 +1,4 @@
-"""Converting in a worker process: limits, what its death means, and no file left behind."""
+"""Converting and comparing in a worker process: limits, what its death means, and no file left behind."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from typing import IO
 
 import msgspec
 
+from transload.convert.compare.result import Comparison
 from transload.convert.platform import exits_on_termination, kill_group, signal_name
-from transload.convert.worker import Done, Event, Failure, Limits, Request, Stage, Unprotected
+from transload.convert.worker import CompareRequest, Done, Event, Failure, Limits, Request, Stage, Unprotected, Work
 from transload.serialize.errors import ERROR_CLASSES, UsageError, WorkerError
 from transload.serialize.platform import sync_folder
 
@@ -48,6 +49,25 @@ class WorkerReport:
     stage_seconds: dict[str, float]
     peak_memory_bytes: int
     unprotected: tuple[str, ...] = ()
+
+
+def compare_in_worker(
+    request: CompareRequest,
+    *,
+    limits: Limits | None = None,
+    on_stage: Callable[[str], None] = lambda stage: None,
+    verbose: bool = False,
+) -> Comparison:
+    """Compare two models in a child process.
+
+    Raises:
+        WorkerError: the child crashed, or ran out of its limits.
+        TransloadError: whatever stopped the comparison in the child.
+    """
+    with exits_on_termination(), tempfile.TemporaryDirectory(prefix="transload-") as folder:
+        result = Path(folder) / "result.json"
+        _run(request, result, limits or Limits(), on_stage, verbose)
+        return msgspec.json.decode(result.read_bytes(), type=Comparison)
 
 
 def convert_in_worker(
@@ -103,9 +123,7 @@ class _Progress:
         return {name: end - moment for (name, moment), end in zip(self.began, ends, strict=True)}
 
 
-def _run(
-    request: Request, package: Path, limits: Limits, on_stage: Callable[[str], None], verbose: bool
-) -> WorkerReport:
+def _run(request: Work, package: Path, limits: Limits, on_stage: Callable[[str], None], verbose: bool) -> WorkerReport:
     progress = _Progress()
     # Without a name, so that nothing that runs in the worker can put something else in its place.
     with contextlib.nullcontext() if verbose else tempfile.TemporaryFile(dir=package.parent) as log:
@@ -120,7 +138,7 @@ def _run(
 
 @contextlib.contextmanager
 def _worker(
-    request: Request, package: Path, limits: Limits, log: IO[bytes] | None
+    request: Work, package: Path, limits: Limits, log: IO[bytes] | None
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """The running worker, and the end of the pipe from which its events come; at the end nothing of it runs."""
     temporary = package.parent / "tmp"

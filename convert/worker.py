@@ -1,4 +1,4 @@
-"""The worker process: reads one request from stdin, converts, and reports through a pipe.
+"""The worker process: reads one request from stdin, does it, and reports through a pipe.
 
 Started by transload.convert.supervisor as `python -m transload.convert.worker EVENTS_FD TARGET LIMITS`.
 """
@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Limits(msgspec.Struct, frozen=True):
     sandbox: bool = True
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, tag="convert", tag_field="work"):
     """A conversion, as it crosses the process border: paths and plain values only, no pickles.
 
     The fields are those of `ConvertOptions`; `example` is the path of a .npz file.
@@ -72,6 +72,27 @@ class Request(msgspec.Struct, frozen=True):
     rtol: float | None = None
     proof: Proof = "full"
     trust_source: bool = False
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """What is read: paths, or names of factories."""
+        return (self.source,)
+
+
+class CompareRequest(msgspec.Struct, frozen=True, tag="compare", tag_field="work"):
+    """A comparison: the reference and how to open either model, the other model, and .npz files of inputs."""
+
+    reference: Request
+    ours: str
+    inputs: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """What is read: paths, or names of factories."""
+        return (self.reference.source, self.ours)
+
+
+Work = Request | CompareRequest
 
 
 class Stage(msgspec.Struct, frozen=True, tag="stage", tag_field="event"):
@@ -103,7 +124,7 @@ Event = Stage | Unprotected | Failure | Done
 
 
 def main(arguments: list[str]) -> None:
-    """Convert as stdin asks; never returns."""
+    """Do what stdin asks; never returns."""
     events, target = int(arguments[0]), Path(arguments[1])
     limits = msgspec.json.decode(arguments[2], type=Limits)
     faulthandler.enable()
@@ -121,11 +142,15 @@ def main(arguments: list[str]) -> None:
         report(Stage(name))
 
     try:
-        request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+        work = msgspec.json.decode(sys.stdin.buffer.read(), type=Work)
         # A factory is the user's own code, which may well keep a cache or fetch weights.
-        if limits.sandbox and Path(request.source).exists() and (missing := enter_sandbox(target.parent)):
+        are_files = all(Path(model).exists() for model in work.models)
+        if limits.sandbox and are_files and (missing := enter_sandbox(target.parent)):
             report(Unprotected(missing))
-        _convert(request, target, on_stage)
+        on_stage("detect")
+        # After everything else, so that a module factory is found here but shadows nothing.
+        sys.path.append(str(Path.cwd()))
+        _WORKERS[type(work)](work, target, on_stage)
         report(Done(peak_memory_bytes()))
     except BaseException as error:
         # Whatever ends the conversion, sys.exit() in a user's module too, must reach the other side as an error.
@@ -138,16 +163,32 @@ def main(arguments: list[str]) -> None:
 
 
 def _convert(request: Request, target: Path, on_stage: Any) -> None:
-    on_stage("detect")
     # Imported here, so that a crash or a lack of memory in an import is reported with a stage.
     from transload.convert.detect import detect_source
-    from transload.convert.npz import read_npz
     from transload.convert.pipeline import convert_source
 
-    # After everything else, so that a module factory is found here but shadows nothing.
-    sys.path.append(str(Path.cwd()))
     source = detect_source(request.source, trust_source=request.trust_source)
-    options = ConvertOptions(
+    convert_source(source, _read_options(request), on_stage).save(target)
+
+
+def _compare(request: CompareRequest, target: Path, on_stage: Any) -> None:
+    from transload.convert.compare.comparison import compare_models
+    from transload.convert.npz import read_npz
+
+    inputs = [read_npz(path) for path in request.inputs]
+    options = _read_options(request.reference)
+    target.write_bytes(
+        msgspec.json.encode(compare_models(request.reference.source, request.ours, options, inputs, on_stage))
+    )
+
+
+_WORKERS: dict[type, Callable[[Any, Path, Any], None]] = {Request: _convert, CompareRequest: _compare}
+
+
+def _read_options(request: Request) -> ConvertOptions:
+    from transload.convert.npz import read_npz
+
+    return ConvertOptions(
         inputs=request.inputs,
         example=None if request.example is None else read_npz(request.example),
         opset=request.opset,
@@ -164,7 +205,6 @@ def _convert(request: Request, target: Path, on_stage: Any) -> None:
         proof=request.proof,
         trust_source=request.trust_source,
     )
-    convert_source(source, options, on_stage).save(target)
 
 
 def _failure(error: BaseException, stage: str) -> Failure:

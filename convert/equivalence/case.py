@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from transload.convert.capture import Array
@@ -33,28 +34,43 @@ class Checked:
         case: The record for the proof.
         feed: The inputs that the source took, or would not take.
         source: The source's outputs; empty where it refused.
-        package: The package's outputs, optimised.
+        plain, package: The package's outputs, with graph optimisations off and on.
         rows: The comparisons, of both runs of the package.
+        error: Why source and package are not the same here; None where they agree.
     """
 
     case: Case
     feed: dict[str, Array] = field(repr=False)
     source: dict[str, Array] = field(default_factory=dict, repr=False)
+    plain: dict[str, Array] = field(default_factory=dict, repr=False)
     package: dict[str, Array] = field(default_factory=dict, repr=False)
     rows: Rows = ()
+    error: MismatchError | None = None
 
     @property
     def is_defined(self) -> bool:
         """Whether the source has an answer with which the package's agrees."""
-        return self.case.result != "undefined"
+        return self.case.result in ("equal", "noise")
 
 
 def check_inputs(sides: Sides, inputs: InputSet) -> Checked:
+    """As `judge_inputs`, and a difference is an error.
+
+    Raises:
+        MismatchError: they differ; the report has a row for each output that does, and a line of blame.
+    """
+    checked = judge_inputs(sides, inputs)
+    if checked.error is not None:
+        raise checked.error
+    return checked
+
+
+def judge_inputs(sides: Sides, inputs: InputSet) -> Checked:
     """Compare source and package on one input set.
 
-    The set is `equal` when the plain comparison passes. Only when it does not is the truth asked for, which costs
-    further runs: then it is `noise` when both runs of the package are as near the truth as the source. It is
-    `undefined`
+    The set `differs` where `error` says so. It is `equal` when the plain comparison passes. Only when it does not is
+    the truth asked for, which costs further runs: then it is `noise` when both runs of the package are as near the
+    truth as the source. It is `undefined`
 
     1. when the source raises;
     2. when NaN or infinities lie in other places only at elements where the source's own answer is not settled: where
@@ -64,9 +80,6 @@ def check_inputs(sides: Sides, inputs: InputSet) -> Checked:
     5. when a dimension smaller than the example's leaves a convolution or pool less than its kernel, and ONNX Runtime
        refuses that. TensorFlow goes on with an empty result, and what comes out in the end is arbitrary. A kernel's
        size is an attribute, so this is never a dimension frozen in the graph.
-
-    Raises:
-        MismatchError: they differ; the report has a row for each output that does, and a line of blame.
     """
     feed, source = inputs.feed, ask_source(sides, inputs.feed)
     if isinstance(source, Refusal) and inputs.gentle is not None:
@@ -75,28 +88,44 @@ def check_inputs(sides: Sides, inputs: InputSet) -> Checked:
         return Checked(Case(inputs.name, "undefined", note=f"the source refuses: {source.reason}"), feed)
     try:
         plain = ask_package(sides, sides.plain, feed)
-        optimized = ask_package(sides, sides.optimized, feed)
+        optimized = plain if sides.optimized is sides.plain else ask_package(sides, sides.optimized, feed)
+        return _judge_outputs(sides, inputs.name, feed, source, plain, optimized)
     except RunError as failure:
         if inputs.is_smaller and failure.is_kernel_too_large:
             note = f"smaller than a kernel; ONNX Runtime refuses: {failure.message}"
             return Checked(Case(inputs.name, "undefined", note=note), feed, source)
-        raise MismatchError(
-            f"ONNX Runtime fails on the input set {inputs.name!r}, for which the source has an answer: "
+        error = MismatchError(
+            f"{sides.engine} fails on the input set {inputs.name!r}, for which the source has an answer: "
             f"{failure.message}",
             where=failure.node or f"component {sides.capture.component!r}",
             hint="Sizes too small for the model can cause this: give larger ones with --input, or --example FILE.npz.",
-        ) from failure
-    rows, ways, excuse = _compare(sides, plain, optimized, source, None), "", ""
-    if not all(row.passed for row in rows):
-        _demand_repeatable(sides, inputs.name, feed, source)
+        )
+    except MismatchError as found:
+        error = found
+    return Checked(Case(inputs.name, "differs", note=error.what), feed, source, error=error)
+
+
+def _judge_outputs(
+    sides: Sides,
+    name: str,
+    feed: dict[str, Array],
+    source: dict[str, Array],
+    plain: dict[str, Array],
+    optimized: dict[str, Array],
+) -> Checked:
+    rows, ways, excuse, error = _compare(sides, plain, optimized, source, None), "", "", None
+    if not _passed(rows):
+        _demand_repeatable(sides, name, feed, source)
         estimate = find_truth(sides.capture, feed, source)
         ways = ", ".join(estimate.ways) or "nothing"
         rows = _compare(sides, plain, optimized, source, estimate)
-    if not all(row.passed for row in rows):
+    if not _passed(rows):
         excuse = _excuse(sides, feed, source, rows)
-        if not excuse:
-            raise _mismatch(sides, inputs.name, feed, source, plain, rows)
-    return Checked(_make_case(inputs.name, source, rows, ways, excuse), feed, source, optimized, rows)
+        error = None if excuse else _mismatch(sides, name, feed, source, plain, optimized, rows)
+    case = _make_case(name, source, rows, ways, excuse)
+    if error is not None:
+        case = msgspec.structs.replace(case, result="differs", note=error.report[-1])
+    return Checked(case, feed, source, plain, optimized, rows, error)
 
 
 def check_repetition(sides: Sides, checked: Checked, when: str) -> None:
@@ -203,13 +232,19 @@ def _largest(array: Array) -> float:
 
 
 def _mismatch(
-    sides: Sides, name: str, feed: dict[str, Array], source: dict[str, Array], plain: dict[str, Array], rows: Rows
+    sides: Sides,
+    name: str,
+    feed: dict[str, Array],
+    source: dict[str, Array],
+    plain: dict[str, Array],
+    optimized: dict[str, Array],
+    rows: Rows,
 ) -> MismatchError:
     half = len(rows) // 2
     failed_plain = tuple(row for row in rows[:half] if not row.passed)
     failed_optimized = tuple(row for row in rows[half:] if not row.passed)
     which = "off and on" if failed_plain and failed_optimized else "off" if failed_plain else "on"
-    blame = find_blame(sides.capture.model, feed, source, plain, is_plain_right=not failed_plain)
+    blame = find_blame(sides, feed, source, plain, optimized, is_plain_right=not failed_plain)
     return MismatchError(
         f"Source and package differ on the input set {name!r} (graph optimisations {which}).",
         report=(*format_rows(failed_plain or failed_optimized), f"blame: {blame.sentence}"),

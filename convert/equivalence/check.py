@@ -88,8 +88,8 @@ def check_equivalence(
         )
     chosen = _choose_vectors(candidates)
     unmoved = describe_unmoved(name for name in example.source if name not in responding)
-    missing = coverage.missing() if coverage else ()
-    proof = Proof(options.proof, tuple(cases), (*_write_notes(cases, sized), *unmoved, *missing))
+    reached = (coverage.summary(), *coverage.missing()) if coverage else ()
+    proof = Proof(options.proof, tuple(cases), (*_write_notes(cases, sized), *unmoved, *reached))
     vectors = tuple(VectorSet(item.feed, item.source) for item in chosen)
     return Evidence(proof, vectors, sized.dynamic, _widen_tolerances(sides, chosen))
 

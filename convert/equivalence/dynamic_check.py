@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from transload.convert.equivalence.case import Checked, check_inputs
+from transload.convert.equivalence.case import Checked, judge_inputs
 from transload.convert.equivalence.dimensions import Variable, distinct_sizes, other_sizes, tied_sizes
 from transload.convert.equivalence.inputs import Sampler, choose_sized_inputs
 from transload.convert.equivalence.sides import Sides
@@ -16,11 +16,13 @@ SIZES_WANTED = 2
 
 @dataclass(frozen=True)
 class DynamicEvidence:
-    """Every set that was tried, the names of the dimensions shown to be dynamic, and sentences on the others."""
+    """Every set that was tried and did not differ, the names of the dimensions shown to be dynamic, sentences on the
+    others, and the sets that differ."""
 
     checked: tuple[Checked, ...]
     dynamic: frozenset[str]
     notes: tuple[str, ...]
+    differing: tuple[Checked, ...] = ()
 
 
 def check_dimensions(
@@ -74,6 +76,7 @@ class _Trial:
     seed: int
     checked: list[Checked] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    differing: list[Checked] = field(default_factory=list)
 
     def attempt(
         self, changed: Sequence[Variable], sizes: Mapping[Variable, int], *, is_final: bool = True
@@ -85,14 +88,14 @@ class _Trial:
         if not sizes:
             return None
         inputs = choose_sized_inputs(self.sides.capture, self.samplers, sizes, self.seed)
-        try:
-            found = check_inputs(self.sides, inputs)
-        except MismatchError as error:
+        found = judge_inputs(self.sides, inputs)
+        if found.error is not None:
             asked = [variable for variable in changed if variable.asked]
             if asked and is_final:
-                raise _frozen(asked, inputs.name, error) from error
+                raise _frozen(asked, inputs.name, found.error) from found.error
             if is_final:
-                self.notes.append(f"With {inputs.name} the package differs from the source: {_first_line(error)}")
+                self.notes.append(f"With {inputs.name} the package differs from the source: {_first_line(found.error)}")
+                self.differing.append(found)
             return False
         self.checked.append(found)
         return True if found.is_defined else None
@@ -100,7 +103,7 @@ class _Trial:
     def conclude(self, proven: Sequence[Variable]) -> DynamicEvidence:
         """The evidence, once it is known which dimensions were shown to be dynamic."""
         names = frozenset(name for variable in proven for name in variable.names)
-        return DynamicEvidence(tuple(self.checked), names, tuple(self.notes))
+        return DynamicEvidence(tuple(self.checked), names, tuple(self.notes), tuple(self.differing))
 
 
 def _alone_or_tied(variable: Variable, variables: tuple[Variable, ...]) -> Iterator[dict[Variable, int]]:

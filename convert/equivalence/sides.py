@@ -45,9 +45,10 @@ class Sides:
     Args:
         capture: The source's side.
         plain: The package with graph optimisations off.
-        optimized: The package with graph optimisations on.
+        optimized: The package with graph optimisations on; the same object where there is no such choice.
         outputs: The names of the outputs, in the order of the source's tree.
         tolerances: By output name; only floats have one.
+        engine, graph: What runs the package, and what its graph is to the user, for messages.
     """
 
     capture: Capture
@@ -55,6 +56,8 @@ class Sides:
     optimized: Runner
     outputs: tuple[str, ...]
     tolerances: dict[str, Tolerance]
+    engine: str = "ONNX Runtime"
+    graph: str = "capture"
 
 
 @dataclass(frozen=True)

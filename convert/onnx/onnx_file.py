@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,6 +62,11 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
         UsageError: an input description does not fit the file, or an example is needed.
         UnsupportedError: operations are not ONNX's own (all are listed), or an input or output is not a tensor.
     """
+    return [read_model(source, options)]
+
+
+def read_model(source: Source, options: ConvertOptions, *, any_operator: bool = False) -> Capture:
+    """As `capture`; with `any_operator`, also operators that are this ONNX Runtime's own."""
     assert source.path is not None
     path = source.path.resolve()
     proto = _read_proto(path)
@@ -69,7 +74,7 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     _check_model(path)
     _check_opset(proto, options.opset)
     model = _to_ir(proto, path)
-    if unsupported := find_unsupported(model):
+    if not any_operator and (unsupported := find_unsupported(model)):
         raise UnsupportedError(
             f"{path.name} holds {len(unsupported)} operations that are not ONNX's own.", operations=unsupported
         )
@@ -79,17 +84,20 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     example, inputs = _find_example(reference, declared, options)
     _write_shapes(model, inputs, renames)
     digest = digest_files(path.parent, (path, *data)) if data else digest_source(path)
-    return [
-        Capture(
-            component=COMPONENT,
-            model=model,
-            inputs={tensor.name: tensor for tensor in inputs},
-            outputs=Dict({value.name or "": _tensor(value) for value in model.graph.outputs}),
-            reference=reference,
-            example=example,
-            source=SourceRecord(source.kind.value, "onnxruntime", ort.__version__, digest),
-        )
-    ]
+    return Capture(
+        component=COMPONENT,
+        model=model,
+        inputs={tensor.name: tensor for tensor in inputs},
+        outputs=Dict({value.name or "": _tensor(value) for value in model.graph.outputs}),
+        reference=reference,
+        example=example,
+        source=SourceRecord(source.kind.value, "onnxruntime", ort.__version__, digest),
+    )
+
+
+def open_optimized(path: Path, outputs: Mapping[str, str]) -> OnnxReference:
+    """The file with ONNX Runtime's graph optimisations on; `outputs` as those of the capture's reference."""
+    return OnnxReference(_open_session(path.resolve(), _read_proto(path), optimize=True), dict(outputs))
 
 
 def _read_proto(path: Path) -> onnx.ModelProto:
@@ -168,10 +176,11 @@ def _own_inputs(model: ir.Model) -> Iterator[ir.Value]:
     return (value for value in graph.inputs if value.name not in graph.initializers)
 
 
-def _open_session(path: Path, proto: onnx.ModelProto) -> ort.InferenceSession:
+def _open_session(path: Path, proto: onnx.ModelProto, *, optimize: bool = False) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = FATAL_ONLY
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if not optimize:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
     model: str | bytes = str(path)
     if proto.ir_version > IR_VERSION:

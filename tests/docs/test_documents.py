@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
     "README.md",
     "docs/commands.md",
+    "docs/compare.md",
     "docs/torchscript.md",
     "docs/tensorflow.md",
     "docs/transformers.md",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from transload.cli.compare import compare
 from transload.cli.convert import convert
 from transload.cli.inspect import inspect
 from transload.cli.pack import pack
@@ -28,9 +29,10 @@ def main() -> None:
     Example:
       transload convert tagger.pt -o tagger.tload --input 'tokens:int64[batch,seq]'
       transload verify tagger.tload
+      transload compare tagger.pt tagger.tload
       transload run tagger.tload --inputs in.npz --outputs out.npz
     """
 
 
-for command in (convert, inspect, verify, run, tune, pack, unpack, sign):
+for command in (convert, inspect, verify, compare, run, tune, pack, unpack, sign):
     main.add_command(command)

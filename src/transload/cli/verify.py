@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from transload.cli.command import Command, describe_error, json_option, make_console, write_json
-from transload.runtime.comparison import format_rows
+from transload.runtime.comparison import OutputComparison, format_rows
 from transload.runtime.verify import ComponentVerification, replay
 from transload.serialize import open_package
 from transload.serialize.errors import MismatchError
@@ -66,7 +66,7 @@ def verify(
             | ({} if error is None else {"error": describe_error(error)})
         )
     else:
-        make_console().print(_make_table(verifications))
+        make_console().print(_fill_table(verifications))
     for item in verifications:
         if not item.sets:
             click.echo(
@@ -89,19 +89,30 @@ def _find_mismatch(package: Path, verifications: tuple[ComponentVerification, ..
     return MismatchError(f"{package.name} does not give the recorded outputs.", report=report)
 
 
-def _make_table(verifications: tuple[ComponentVerification, ...]) -> Table:
-    table = Table("component", "set", "output", "result", "max abs error", "max rel error", "missed")
+def _fill_table(verifications: tuple[ComponentVerification, ...]) -> Table:
+    table = make_table()
     for item in verifications:
         for index, outputs in enumerate(item.sets):
             for output in outputs:
-                table.add_row(
-                    item.component,
-                    str(index),
-                    output.name,
-                    "equal" if output.passed else "DIFFERS",
-                    f"{output.max_abs_error:.3g}",
-                    f"{output.max_rel_error:.3g}",
-                    f"{output.missed} of {output.size}",
-                    style="" if output.passed else "red",
-                )
+                add_output(table, item.component, str(index), output)
     return table
+
+
+def make_table() -> Table:
+    """The table of `verify` and `compare`, empty."""
+    return Table("component", "set", "output", "result", "max abs error", "max rel error", "missed")
+
+
+def add_output(table: Table, component: str, inputs: str, output: OutputComparison, *, undefined: bool = False) -> None:
+    """Add one output for one input set; `undefined` where the reference has no answer with which to compare."""
+    verdict = "undefined" if undefined else "equal" if output.passed else "DIFFERS"
+    table.add_row(
+        component,
+        inputs,
+        output.name,
+        verdict,
+        f"{output.max_abs_error:.3g}",
+        f"{output.max_rel_error:.3g}",
+        f"{output.missed} of {output.size}",
+        style="red" if verdict == "DIFFERS" else "",
+    )

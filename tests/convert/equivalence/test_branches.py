@@ -135,3 +135,55 @@ def test_nothing_is_tried_unasked_where_integers_are_divided() -> None:
 
     made = capture(model, FunctionReference(divide, ["y"]), {"x": randn(2, 3), "by": np.array([1, 2, 3])})
     assert any("No input set was found" in note for note in check(made, model).proof.notes)
+
+
+def nested() -> onnx.ModelProto:
+    """As often as x has rows: where the sum is above the limit, cos(x), else inside of another branch sin(x) or x."""
+    inner = helper.make_node(
+        "If", ["negative"], ["inner"], name="inner", then_branch=branch("Sin"), else_branch=branch("Identity")
+    )
+    below = helper.make_graph([inner], "below", [], [helper.make_tensor_value_info("inner", 1, None)])
+    outer = helper.make_node("If", ["large"], ["next"], name="outer", then_branch=branch("Cos"), else_branch=below)
+    body = helper.make_graph(
+        [outer, helper.make_node("Identity", ["go"], ["go_on"])],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", 7, []),
+            helper.make_tensor_value_info("go", 9, []),
+            helper.make_tensor_value_info("carried", 1, None),
+        ],
+        [helper.make_tensor_value_info("go_on", 9, []), helper.make_tensor_value_info("next", 1, None)],
+    )
+    nodes = [
+        helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=0),
+        helper.make_node("Greater", ["sum", "limit"], ["large"]),
+        helper.make_node("Less", ["sum", "zero"], ["negative"]),
+        helper.make_node("Loop", ["rows", "", "x"], ["y"], body=body, name="repeat"),
+    ]
+    inputs = {"x": ("float32", ["batch", 3]), "rows": ("int64", [])}
+    return graph(nodes, inputs, {"y": "float32"}, {"limit": np.float32(5), "zero": np.float32(0)})
+
+
+def test_branches_inside_of_loops_and_branches_are_watched() -> None:
+    coverage = watch_branches(ir.serde.deserialize_model(nested()))
+    assert coverage is not None
+    coverage.visit({"x": np.full((1, 3), 9, np.float32), "rows": np.array(0)})
+    assert coverage.reached() == [
+        "loop at 'repeat': 0 trips only",
+        "never reached: if at 'outer'",
+        "never reached: if at 'inner'",
+    ]
+    coverage.visit({"x": np.full((1, 3), 9, np.float32), "rows": np.array(2)})
+    assert coverage.reached()[1:] == ["if at 'outer': only when true", "never reached: if at 'inner'"]
+    assert coverage.missing() == [
+        "No input set was found for which the condition of If 'outer' is false.",
+        "No input set was found that reaches If 'inner'.",
+    ]
+    coverage.visit({"x": np.full((1, 3), 1, np.float32), "rows": np.array(3)})
+    coverage.visit({"x": np.full((1, 3), -1, np.float32), "rows": np.array(1)})
+    assert coverage.reached() == [
+        "loop at 'repeat': 0 to 3 trips",
+        "if at 'outer': both arms",
+        "if at 'inner': both arms",
+    ]
+    assert coverage.missing() == []

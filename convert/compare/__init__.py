@@ -1,0 +1,1 @@
+"""Comparing any two models: packages, ONNX files and sources of the frameworks."""
