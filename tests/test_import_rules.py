@@ -63,6 +63,8 @@ def violations(layer: str, path: Path) -> list[str]:
         foreign |= {"tensorflow", "keras", "tf2onnx", "h5py"}
     if where == "serialize/signature.py":
         foreign |= {"model_signing"}
+    if where.startswith("convert/peers/"):
+        foreign |= {"torch", "tensorflow", "openvino"}
     return found + [name for name in imports(path) if name.partition(".")[0] not in foreign]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator, MutableMapping
 from pathlib import PurePosixPath, PureWindowsPath
@@ -11,6 +12,9 @@ import onnx_ir as ir
 PRODUCER = "transload"
 SOURCE_KEY = "source"
 """The node metadata that holds the source line, such as `model.py:12 in forward`."""
+
+MODULE_KEY = "module"
+"""The node metadata that holds the path of the module in which the node was made, such as `encoder.layer.0`."""
 
 EXPORTER_PREFIX = "pkg."
 
@@ -26,11 +30,12 @@ class TidyMetadataPass(ir.passes.InPlacePass):
 
     1. A node's stack trace (`pkg.torch.onnx.stack_trace`, or a doc_string with source ranges) becomes one line under
        the key `source`: file name without folder, line, function. Frames of the user's code win over the framework's.
-    2. Other metadata whose keys begin with `pkg.` is removed from the model, its graphs, nodes and values: it repeats
+    2. The innermost module of torch's name scopes (`pkg.torch.onnx.name_scopes`) goes under the key `module`.
+    3. Other metadata whose keys begin with `pkg.` is removed from the model, its graphs, nodes and values: it repeats
        the source program at length and holds object ids.
-    3. doc_strings are removed.
-    4. Metadata under other keys stays: it is the user's (labels, licences).
-    5. The producer is transload; opset imports are sorted by domain.
+    4. doc_strings are removed.
+    5. Metadata under other keys stays: it is the user's (labels, licences).
+    6. The producer is transload; opset imports are sorted by domain.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -73,12 +78,28 @@ def find_source_line(text: str) -> str:
     return f"{name}:{line}" + (f" in {function}" if function else "")
 
 
+def find_module(scopes: str) -> str:
+    """The path of the innermost module in torch's name scopes, or ''.
+
+    They are written as a Python list, outermost first, the operation's own name last:
+    `['', 'encoder', 'encoder.layer.0', 'linear_3']`.
+    """
+    try:
+        names = ast.literal_eval(scopes) if scopes else []
+    except (ValueError, SyntaxError):
+        return ""
+    return str(names[-2]) if isinstance(names, list) and len(names) > 1 else ""
+
+
 def _tidy_node(node: ir.Node) -> None:
     text = node.metadata_props.get("pkg.torch.onnx.stack_trace") or node.doc_string or ""
     line = find_source_line(text)
+    module = find_module(node.metadata_props.get("pkg.torch.onnx.name_scopes", ""))
     _drop_exporter_keys(node.metadata_props)
     if line:
         node.metadata_props[SOURCE_KEY] = line
+    if module:
+        node.metadata_props[MODULE_KEY] = module
     node.doc_string = None
     for value in node.outputs:
         _tidy_value(value)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from transload.cli.bench import bench
 from transload.cli.compare import compare
 from transload.cli.convert import convert
 from transload.cli.inspect import inspect
 from transload.cli.pack import pack
+from transload.cli.profile import profile
 from transload.cli.run import run
 from transload.cli.sign import sign
 from transload.cli.tune import tune
@@ -34,5 +36,5 @@ def main() -> None:
     """
 
 
-for command in (convert, inspect, verify, compare, run, tune, pack, unpack, sign):
+for command in (convert, inspect, verify, compare, run, bench, profile, tune, pack, unpack, sign):
     main.add_command(command)

@@ -206,6 +206,23 @@ def test_metadata_holds_source_lines_and_nothing_of_the_machine() -> None:
     assert not TidyMetadataPass()(graph).modified
 
 
+@pytest.mark.parametrize(
+    ("scopes", "module"),
+    [
+        ("['', 'encoder', 'encoder.layer.0', 'linear_3']", {"module": "encoder.layer.0"}),
+        ("['', 'add']", {}),
+        ("[]", {}),
+        ("__import__('os').getcwd()", {}),
+    ],
+)
+def test_the_innermost_module_is_kept(scopes: str, module: dict[str, str]) -> None:
+    graph = parse(model([helper.make_node("Sin", ["x"], ["y"])]))
+    node = graph.graph.node(0)
+    node.metadata_props["pkg.torch.onnx.name_scopes"] = scopes
+    TidyMetadataPass()(graph)
+    assert node.metadata_props == module
+
+
 def test_opset_imports_are_sorted() -> None:
     imports = [helper.make_opsetid("ai.onnx.ml", 3), helper.make_opsetid("", 18)]
     nodes = [
