@@ -4,7 +4,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 TYPING := build/typing/transload
 
-.PHONY: setup demo test lint types unit bench conformance clean
+.PHONY: setup demo test lint types unit broken bench conformance clean
 
 setup: $(STAMP)
 
@@ -30,6 +30,10 @@ types: setup
 
 unit: setup
 	$(PYTHON) -m pytest -n 2 --dist loadfile
+
+# Every truncation and every flipped bit of a small package, and some of a large one.
+broken: setup
+	PYTHONPATH=tests/serialize $(PYTHON) tests/serialize/broken_files.py
 
 bench: setup
 	$(PYTHON) benchmarks/convert.py

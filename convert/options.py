@@ -54,6 +54,7 @@ class ConvertOptions:
         atol, rtol: The user's own tolerance instead of the standard's.
         proof: How much evidence to gather.
         trust_source: Whether files that can execute code may be read.
+        license: The model's licence, an SPDX expression; recorded.
     """
 
     inputs: tuple[InputSpec, ...] = ()
@@ -71,6 +72,7 @@ class ConvertOptions:
     rtol: float | None = None
     proof: Proof = "full"
     trust_source: bool = False
+    license: str | None = None
     seed: int = field(default=0)
 
 

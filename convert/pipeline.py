@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import tempfile
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -47,6 +48,8 @@ EXTRAS: Mapping[str, str] = {
 }
 """The extra of our installation that brings a module which a front end needs."""
 
+TOOLS = ("numpy", "onnx", "onnx-ir", "onnxruntime")
+
 MAX_MESSAGE_LINES = 40
 
 OnStage = Callable[[str], None]
@@ -80,7 +83,15 @@ def convert_source(source: Source, options: ConvertOptions, on_stage: OnStage = 
     )
     resources = tuple(resource for capture in captures for resource in capture.resources)
     assets = {name: data for capture in captures for name, data in capture.assets.items()}
-    return Package(name_source(source), components, resources, assets)
+    return Package(
+        name_source(source), components, resources, assets, license=options.license, tools=_tool_versions(captures)
+    )
+
+
+def _tool_versions(captures: list[Capture]) -> dict[str, str]:
+    """The version of each program that made the package: the frameworks of the captures, and what works on graphs."""
+    frameworks = {capture.source.framework: capture.source.framework_version for capture in captures}
+    return {name: version(name) for name in TOOLS} | frameworks
 
 
 def name_source(source: Source) -> str:

@@ -72,6 +72,7 @@ class Request(msgspec.Struct, frozen=True, tag="convert", tag_field="work"):
     rtol: float | None = None
     proof: Proof = "full"
     trust_source: bool = False
+    license: str | None = None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -204,6 +205,7 @@ def _read_options(request: Request) -> ConvertOptions:
         rtol=request.rtol,
         proof=request.proof,
         trust_source=request.trust_source,
+        license=request.license,
     )
 
 

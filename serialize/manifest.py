@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -26,6 +27,9 @@ PORTABLE = "portable"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _ASSET = re.compile(r"sha256:[0-9a-f]{64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_LICENSE = re.compile(r"[A-Za-z0-9.+:() -]{1,256}")
+"""The characters of SPDX licence expressions (SPDX 3.0, annex B)."""
+
 RESERVED_NAMES = frozenset({"shared_assets", MANIFEST_NAME, SIGNATURE_NAME})
 
 
@@ -68,6 +72,7 @@ class TransloadEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """transload's part: versions, features that a reader must know, and the digests of all other members.
 
     `assets` names the shared asset with the files that come with the model (labels, a tokenizer), if there are any.
+    `license` is the model's, as an SPDX expression; `tools` has the version of each program that made the package.
     """
 
     format_version: str
@@ -75,6 +80,8 @@ class TransloadEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     required_features: tuple[str, ...]
     members: dict[str, MemberEntry]
     assets: str | None = None
+    license: str | None = None
+    tools: dict[str, str] = {}
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -93,9 +100,23 @@ class Manifest(msgspec.Struct, frozen=True):
     additional_metadata: Metadata
 
 
-def make_manifest(package_name: str, components: dict[str, ComponentEntry], assets: str | None = None) -> Manifest:
-    """A manifest whose list of members is still empty. `assets` is the asset's `sha256:<hex>`."""
-    entry = TransloadEntry(FORMAT_VERSION, f"transload {version('transload')}", (), {}, assets)
+def make_manifest(
+    package_name: str,
+    components: dict[str, ComponentEntry],
+    *,
+    assets: str | None = None,
+    license: str | None = None,
+    tools: Mapping[str, str] = MappingProxyType({}),
+) -> Manifest:
+    """A manifest whose list of members is still empty. `assets` is the asset's `sha256:<hex>`.
+
+    Raises:
+        PackageError: the licence is no SPDX expression.
+    """
+    if license is not None and not _LICENSE.fullmatch(license):
+        raise _refuse(f"The licence {license!r} is not an SPDX expression such as Apache-2.0.")
+    sorted_tools = dict(sorted(tools.items()))
+    entry = TransloadEntry(FORMAT_VERSION, f"transload {version('transload')}", (), {}, assets, license, sorted_tools)
     return Manifest(SCHEMA_VERSION, package_name, PORTABLE, components, Metadata(entry))
 
 
@@ -133,6 +154,8 @@ def decode_manifest(data: bytes | memoryview) -> Manifest:
     own = manifest.additional_metadata.transload
     if own.assets is not None and not _ASSET.fullmatch(own.assets):
         raise _refuse(f"The assets are {own.assets!r}, not sha256:<hex>.")
+    if own.license is not None and not _LICENSE.fullmatch(own.license):
+        raise _refuse(f"The licence {own.license!r} is not an SPDX expression.")
     for member, entry in own.members.items():
         if entry.size < 0 or not _SHA256.fullmatch(entry.sha256):
             raise PackageError("Its entry in the manifest is malformed.", member=member, rule="members")

@@ -55,13 +55,16 @@ class Component:
 class Package:
     """One or more components. Weights stay lazy until `save`; `resources` keeps what they are read from alive.
 
-    `assets` are the files that come with the model, by relative path: labels, a tokenizer.
+    `assets` are the files that come with the model, by relative path: labels, a tokenizer. `license` is the model's, as
+    an SPDX expression; `tools` has the version of each program that made the package.
     """
 
     name: str
     components: tuple[Component, ...]
     resources: tuple[object, ...] = field(default=(), repr=False, compare=False)
     assets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    license: str | None = None
+    tools: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def save(self, path: str | Path) -> Path:
         """Write the package; after a crash at any moment `path` holds what it held before, or the whole package.
@@ -71,12 +74,14 @@ class Package:
         Raises:
             UsageError: the folder cannot be written.
             PackageError: a component's name cannot stand in a package, its interface does not fit its graph, or its
-            graph breaks a rule of the format.
+            graph breaks a rule of the format; or the licence is no SPDX expression.
         """
         path = Path(path)
         contents, entries = _plan(self.components)
         uri = _add_assets(contents, self.assets)
-        manifest = msgspec.to_builtins(make_manifest(self.name, entries, uri))
+        manifest = msgspec.to_builtins(
+            make_manifest(self.name, entries, assets=uri, license=self.license, tools=self.tools)
+        )
 
         def make_index(digests: Mapping[str, Digest]) -> bytes:
             return encode_json(with_members(manifest, digests))

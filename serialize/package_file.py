@@ -218,7 +218,15 @@ class PackageFile:
             ir.external_data.set_base_dir(model.graph, self.path.parent)
             components.append(Component(name, self.interface(name), model, self.vectors(name)))
         assets = {name: self.read_asset(name) for name in self.asset_names}
-        return Package(self.manifest.package_name, tuple(components), resources=(self,), assets=assets)
+        own = self.manifest.additional_metadata.transload
+        return Package(
+            self.manifest.package_name,
+            tuple(components),
+            resources=(self,),
+            assets=assets,
+            license=own.license,
+            tools=own.tools,
+        )
 
 
 def open_package(path: str | Path, integrity: Integrity = "crc32") -> PackageFile:

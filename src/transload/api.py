@@ -33,6 +33,7 @@ def convert_model(
     rtol: float | None = None,
     proof: Literal["full", "quick", "none"] = "full",
     trust_source: bool = False,
+    license: str | None = None,
 ) -> Package:
     """Convert a model, prove that the result is the same model, and return the package; nothing is written.
 
@@ -57,6 +58,7 @@ def convert_model(
         atol, rtol: A tolerance of the caller's own; recorded in the package.
         proof: How much evidence to gather: `full`, `quick` or `none`.
         trust_source: Whether files that can run code when they are read may be read.
+        license: The model's licence, an SPDX expression such as `Apache-2.0`; recorded in the package.
 
     Raises:
         UsageError: the source or an option makes no sense.
@@ -86,6 +88,7 @@ def convert_model(
         rtol=rtol,
         proof=proof,
         trust_source=trust_source,
+        license=license,
     )
     found = detect_source(source, args, kwargs, trust_source=trust_source)
     if found.kind is not SourceKind.TORCHSCRIPT or found.path is not None:

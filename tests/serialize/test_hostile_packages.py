@@ -69,6 +69,7 @@ MANIFEST_EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "members",
     ),
     "no part of ours": (lambda m: m.update(additional_metadata={}), "manifest-schema"),
+    "a licence with other characters": (lambda m: own(m).update(license="MIT\n\x1b[2J"), "manifest-schema"),
     "components as a list": (lambda m: m.update(components=[]), "manifest-schema"),
     "reserved component name": (
         lambda m: m["components"].update(shared_assets=m["components"]["forward"]),

@@ -6,9 +6,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import ml_dtypes
+import msgspec
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -16,7 +18,7 @@ from click.testing import Result
 from onnx import TensorProto, helper
 
 from transload.cli import main
-from transload.serialize import Component, Package
+from transload.serialize import Component, Package, open_package
 from transload.serialize.interface import Dict, Interface, Proof, SourceRecord, Tensor, Tolerance
 
 Command = Callable[..., Result]
@@ -51,6 +53,28 @@ class TestInspect:
         assert component["user_tolerance"] is False
         assert facts["members"]["main/portable/model.onnx.data"]["size_bytes"] == weight.nbytes
         assert facts["size_bytes"] == package_file.stat().st_size
+
+    def test_licence_and_tools_are_shown(self, transload: Command, package_file: Path, tmp_path: Path) -> None:
+        package = replace(open_package(package_file).to_package(), license="Apache-2.0 OR MIT", tools={"onnx": "1.2.3"})
+        path = package.save(tmp_path / "m.tload")
+        shown = transload("inspect", path).stdout
+        assert "licence: Apache-2.0 OR MIT" in shown
+        assert "with onnx 1.2.3" in shown
+        facts = json.loads(transload("inspect", path, "--json").stdout)
+        assert (facts["license"], facts["tools"]) == ("Apache-2.0 OR MIT", {"onnx": "1.2.3"})
+
+    def test_a_text_that_commands_the_terminal_is_shown_instead(
+        self, transload: Command, package_file: Path, tmp_path: Path
+    ) -> None:
+        evil = "\x1b[2J\x1b]0;owned\x07\u202e"
+        package = open_package(package_file).to_package()
+        (component,) = package.components
+        proof = Proof("none", notes=(evil,))
+        interface = msgspec.structs.replace(component.interface, proof=proof)
+        made = Package(evil, (replace(component, interface=interface),))
+        shown = transload("inspect", made.save(tmp_path / "m.tload")).output
+        assert not set("\x1b\x07\u202e") & set(shown)
+        assert shown.count("\\x1b[2J") == 2
 
     def test_missing_proof_and_wider_tolerance_are_flagged(self, transload: Command, tmp_path: Path) -> None:
         package = Package("p", (doubling("float32", Proof("none"), user_tolerance=True),)).save(tmp_path / "p.tload")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import traceback
+import unicodedata
 from typing import Any
 
 import click
 import msgspec
 from rich.console import Console
+from rich.text import Text
 
 from transload.convert.platform import exits_on_termination
 from transload.serialize.errors import ExecutionError, TransloadError, error_fields
@@ -50,7 +52,7 @@ class Command(click.Command):
 
 def report_error(error: TransloadError, *, as_json: bool) -> None:
     """The error as text on stderr and, if asked for, as an object on stdout."""
-    click.echo(f"transload: {error}", err=True)
+    click.echo(show_controls(f"transload: {error}"), err=True)
     if as_json:
         write_json({"error": describe_error(error)})
 
@@ -71,11 +73,26 @@ def write_json(value: Any) -> None:
     click.echo(encode_json(value), nl=False)
 
 
+class _PlainConsole(Console):
+    """A console that shows the control characters of a text instead of sending them to the terminal."""
+
+    def render_str(self, text: str, **kwargs: Any) -> Text:
+        """What becomes of every string that is printed, in tables too."""
+        return super().render_str(show_controls(text), **kwargs)
+
+
+def show_controls(text: str) -> str:
+    """A stranger's text without what could command a terminal: escapes are shown as Python writes them."""
+    return "".join(
+        repr(each)[1:-1] if unicodedata.category(each) in ("Cc", "Cf") and each != "\n" else each for each in text
+    )
+
+
 def make_console(*, err: bool = False) -> Console:
     """A console for text that holds names of tensors: no markup, so that `[batch,3]` stays what it is."""
-    console = Console(stderr=err, markup=False, emoji=False, highlight=False)
+    console = _PlainConsole(stderr=err, markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
-        console = Console(
+        console = _PlainConsole(
             file=sys.stderr if err else sys.stdout, markup=False, emoji=False, highlight=False, width=PIPE_WIDTH
         )
     return console

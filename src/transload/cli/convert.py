@@ -80,6 +80,7 @@ def parse_size(text: str) -> int:
     help="How much evidence to gather that source and package agree.",
 )
 @click.option("--trust-source", is_flag=True, help="Read the source even if that can run code in it.")
+@click.option("--license", metavar="SPDX", help="The model's licence, such as Apache-2.0; recorded.")
 @click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Give up after this.")
 @click.option("--cpu-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="As much processor time.")
 @click.option("--memory-limit", type=parse_size, metavar="SIZE", help="Address space of the worker, such as 8G.")

@@ -20,6 +20,7 @@ from transload.cli.summary import (
 )
 from transload.serialize import PackageFile, open_package
 from transload.serialize.interface import Interface
+from transload.serialize.layout import SIGNATURE_NAME
 
 
 @click.command(cls=Command)
@@ -40,7 +41,10 @@ def inspect(package: Path, as_json: bool) -> None:
     console = make_console()
     own = opened.manifest.additional_metadata.transload
     console.print(f"{opened.manifest.package_name}: {size_text(opened.size_bytes)}, sha256 {opened.digest}")
-    console.print(f"format {own.format_version}, written by {own.producer}")
+    tools = ", ".join(f"{name} {version}" for name, version in own.tools.items())
+    console.print(f"format {own.format_version}, written by {own.producer}{f' with {tools}' if tools else ''}")
+    signed = "; signed, see `transload verify --signed-by`" if SIGNATURE_NAME in opened.members else ""
+    console.print(f"licence: {own.license or 'not told'}{signed}")
     for name in opened.component_names:
         _print_component(console, opened, name)
     console.print()

@@ -21,6 +21,8 @@ def package_facts(package: PackageFile) -> dict[str, Any]:
         "digest": package.digest,
         "format_version": own.format_version,
         "producer": own.producer,
+        "license": own.license,
+        "tools": own.tools,
         "components": {name: component_facts(package, name) for name in package.component_names},
         "members": {
             name: {"size_bytes": member.size_bytes, "offset": member.offset, "crc32": f"{member.crc32:08x}"}

@@ -1,0 +1,62 @@
+"""A package that was cut off or has a flipped bit anywhere is refused, quickly and in little memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from broken_files import (
+    LIMIT_BYTES,
+    LIMIT_S,
+    Damage,
+    Report,
+    every_truncation,
+    one_flip_of_each_byte,
+    read_all,
+    sampled_flips,
+    try_all,
+    write_package,
+)
+
+from transload.serialize.errors import PackageError
+
+
+def check(report: Report) -> None:
+    assert report.accepted == []
+    assert report.slowest_s < LIMIT_S
+    assert report.memory_bytes < LIMIT_BYTES
+
+
+@pytest.mark.parametrize("damages", [every_truncation, one_flip_of_each_byte])
+def test_every_broken_copy_of_a_small_package_is_refused(
+    tmp_path: Path, damages: Callable[[int], Iterator[Damage]]
+) -> None:
+    path = write_package(tmp_path / "m.tload", 16)
+    size_bytes = path.stat().st_size
+    report = try_all(path, damages(size_bytes))
+    check(report)
+    # A file of no bytes cannot be mapped, and is refused like the others.
+    assert sum(report.refused.values()) == size_bytes
+    read_all(path)
+
+
+def test_flipped_bits_of_a_large_package_are_refused(tmp_path: Path) -> None:
+    path = write_package(tmp_path / "m.tload", 700)
+    check(try_all(path, sampled_flips(path.stat().st_size, 100)))
+
+
+def test_the_whole_package_is_not_refused(tmp_path: Path) -> None:
+    path = write_package(tmp_path / "m.tload", 16)
+    report = try_all(path, [("cut", path.stat().st_size, 0)])
+    assert len(report.accepted) == 1
+
+
+def test_a_bit_that_nothing_checks_would_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The planted fault: a reader that compares no CRC-32.
+    monkeypatch.setattr("transload.serialize.archive.Archive.check_crc32", lambda archive, name: None)
+    path = write_package(tmp_path / "m.tload", 16)
+    assert try_all(path, one_flip_of_each_byte(path.stat().st_size)).accepted
+    with pytest.raises(PackageError):
+        path.write_bytes(path.read_bytes()[:-1])
+        read_all(path)
