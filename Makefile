@@ -4,7 +4,9 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 TYPING := build/typing/transload
 
-.PHONY: setup demo test lint types unit broken bench conformance clean
+LOADER := build/cpp
+
+.PHONY: setup demo test lint types loader loader-test unit broken bench conformance clean
 
 setup: $(STAMP)
 
@@ -15,7 +17,7 @@ $(STAMP): pyproject.toml constraints.txt tools/setup.sh
 demo: setup
 	$(PYTHON) samples/demo.py
 
-test: lint types unit
+test: lint types loader-test unit
 
 lint: setup
 	$(VENV)/bin/ruff check .
@@ -28,7 +30,16 @@ types: setup
 	ln -sfn $(CURDIR)/convert $(CURDIR)/serialize $(CURDIR)/runtime $(TYPING)/
 	MYPYPATH=build/typing $(VENV)/bin/mypy -p transload
 
-unit: setup
+# The C++ loader; packages that are missing are installed where this runs as root, and named where it does not.
+loader: setup
+	tools/setup_cpp.sh $(PYTHON)
+	cmake -S cpp_loader -B $(LOADER) -DCMAKE_BUILD_TYPE=Release > $(LOADER).log || { cat $(LOADER).log; exit 1; }
+	cmake --build $(LOADER) --parallel 2 > $(LOADER).log || { cat $(LOADER).log; exit 1; }
+
+loader-test: loader
+	ctest --test-dir $(LOADER) --output-on-failure
+
+unit: loader
 	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 # Every truncation and every flipped bit of a small package, and some of a large one.

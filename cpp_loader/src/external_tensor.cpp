@@ -1,0 +1,157 @@
+// Checks of external data, each with the same verdict as the Python reader's.
+#include "external_tensor.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "dtypes.h"
+#include "error.h"
+
+namespace tl {
+namespace {
+
+using protozero::pbf_reader;
+using protozero::pbf_wire_type;
+
+constexpr std::uint32_t kExternalDataField = 13;
+constexpr std::int32_t kExternal = 1;
+
+// An entry of external_data, with the bytes of the whole field.
+struct Entry {
+  const char* begin;
+  const char* end;
+  std::string key, value;
+};
+
+struct Tensor {
+  std::string name;
+  std::vector<std::int64_t> dims;
+  std::optional<std::int32_t> data_type, data_location;
+  std::vector<Entry> entries;
+};
+
+template <typename Number>
+void set_once(std::optional<Number>& field, Number value) {
+  require_wire(!field, "a field that is not repeated stands twice");
+  field = value;
+}
+
+Entry read_entry(pbf_reader& field, const char* begin) {
+  Entry entry{begin, nullptr, "", ""};
+  bool has_key = false, has_value = false;
+  for (pbf_reader message = field.get_message(); message.next();) {
+    const bool is_text = message.wire_type() == pbf_wire_type::length_delimited;
+    if (is_text && message.tag() == 1) {
+      require_wire(!has_key, "a field that is not repeated stands twice");
+      has_key = true;
+      entry.key = message.get_string();
+    } else if (is_text && message.tag() == 2) {
+      require_wire(!has_value, "a field that is not repeated stands twice");
+      has_value = true;
+      entry.value = message.get_string();
+    } else {
+      message.skip();
+    }
+  }
+  entry.end = field.data().data();
+  return entry;
+}
+
+Tensor read_tensor(pbf_reader message) {
+  Tensor tensor;
+  const char* begin = message.data().data();
+  for (; message.next(); begin = message.data().data()) {
+    const pbf_wire_type wire = message.wire_type();
+    if (message.tag() == 1 && wire == pbf_wire_type::varint) {
+      tensor.dims.push_back(message.get_int64());
+    } else if (message.tag() == 1 && wire == pbf_wire_type::length_delimited) {
+      for (const std::int64_t dim : message.get_packed_int64()) tensor.dims.push_back(dim);
+    } else if (message.tag() == 2 && wire == pbf_wire_type::varint) {
+      set_once(tensor.data_type, message.get_int32());
+    } else if (message.tag() == 8 && wire == pbf_wire_type::length_delimited) {
+      tensor.name = message.get_string();
+    } else if (message.tag() == kExternalDataField && wire == pbf_wire_type::length_delimited) {
+      tensor.entries.push_back(read_entry(message, begin));
+    } else if (message.tag() == 14 && wire == pbf_wire_type::varint) {
+      set_once(tensor.data_location, message.get_enum());
+    } else {
+      message.skip();
+    }
+  }
+  return tensor;
+}
+
+// A number of decimal digits, or nothing where it is not that or over 64 bits.
+std::optional<std::uint64_t> read_number(const std::string& text) {
+  std::uint64_t value = 0;
+  for (const char c : text) {
+    const auto digit = static_cast<std::uint64_t>(c - '0');
+    if (c < '0' || c > '9' || value > (std::numeric_limits<std::uint64_t>::max() - digit) / 10) return std::nullopt;
+    value = value * 10 + digit;
+  }
+  return text.empty() ? std::nullopt : std::optional(value);
+}
+
+const Entry* find_entry(const Tensor& tensor, const char* key) {
+  const auto found =
+      std::find_if(tensor.entries.begin(), tensor.entries.end(), [&](const Entry& entry) { return entry.key == key; });
+  return found == tensor.entries.end() ? nullptr : &*found;
+}
+
+// The place of the tensor inside the data member, or what is wrong with it.
+std::uint64_t check_reference(const Tensor& tensor, const std::string& member, const WeightsPlace& place) {
+  const auto refuse_if = [&](bool broken, const std::string& what) {
+    if (broken) {
+      throw package_error("External data of tensor " + quoted(tensor.name) + ": " + what + ".", member,
+                          "external-data");
+    }
+  };
+  refuse_if(tensor.data_location.value_or(0) != kExternal, "its location is contradictory");
+  const Entry* location = find_entry(tensor, "location");
+  const Entry* offset_entry = find_entry(tensor, "offset");
+  const Entry* length_entry = find_entry(tensor, "length");
+  refuse_if(place.data == nullptr || tensor.entries.size() != 3 || location == nullptr || offset_entry == nullptr ||
+                length_entry == nullptr || location->value != place.location,
+            "it may only be in " + quoted(place.location) + ", with an offset and a length");
+  const auto offset = read_number(offset_entry->value), length = read_number(length_entry->value);
+  refuse_if(!offset || !length, "offset or length is not a number");
+  refuse_if(*offset > place.data->size_bytes || *length > place.data->size_bytes - *offset,
+            "it ends past the end of " + place.data->name);
+  refuse_if(*offset % zip::alignment_of(*length) != 0, "its offset is not aligned");
+  const auto dtype = dtype_from_onnx(tensor.data_type.value_or(0));
+  refuse_if(!dtype || *dtype == Dtype::string ||
+                std::any_of(tensor.dims.begin(), tensor.dims.end(), [](std::int64_t dim) { return dim < 0; }),
+            "it has an element type or a dimension that cannot be");
+  const auto count = element_count(tensor.dims.data(), tensor.dims.size());
+  const auto needed = count ? size_in_bytes(*dtype, *count) : std::nullopt;
+  refuse_if(needed != length, "it has another length than its shape and dtype need");
+  return *offset;
+}
+
+void append_text(std::string& out, std::uint32_t number, const std::string& text) {
+  protozero::write_varint(std::back_inserter(out), number << 3U | 2U);
+  protozero::write_varint(std::back_inserter(out), text.size());
+  out += text;
+}
+
+Edit replace_value(const Entry& entry, const std::string& value) {
+  std::string content, field;
+  append_text(content, 1, entry.key);
+  append_text(content, 2, value);
+  append_text(field, kExternalDataField, content);
+  return {entry.begin, entry.end, std::move(field)};
+}
+
+}  // namespace
+
+std::vector<Edit> point_tensor(pbf_reader message, const std::string& member, const WeightsPlace& place) {
+  const Tensor tensor = read_tensor(message);
+  // Either sign of being external counts: readers differ in which of the two they look at.
+  if (tensor.data_location.value_or(0) != kExternal && tensor.entries.empty()) return {};
+  const std::uint64_t offset = check_reference(tensor, member, place);
+  return {replace_value(*find_entry(tensor, "location"), place.archive),
+          replace_value(*find_entry(tensor, "offset"), std::to_string(place.data->offset + offset))};
+}
+
+}  // namespace tl

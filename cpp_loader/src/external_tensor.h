@@ -1,0 +1,23 @@
+// One tensor's reference to external data: checked, and pointed into the package file.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "onnx_model.h"
+#include "wire.h"
+
+namespace tl {
+
+// The bytes from `begin` to `end` are to become `bytes`.
+struct Edit {
+  const char* begin;
+  const char* end;
+  std::string bytes;
+};
+
+// The edits that point a TensorProto into the package; none where its data is inside. Throws Error (`external-data`),
+// WireError, protozero::exception.
+std::vector<Edit> point_tensor(protozero::pbf_reader tensor, const std::string& member, const WeightsPlace& place);
+
+}  // namespace tl

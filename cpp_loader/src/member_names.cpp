@@ -1,0 +1,78 @@
+// Checks of members' names.
+#include "member_names.h"
+
+#include <algorithm>
+#include <string_view>
+#include <unordered_map>
+
+#include "error.h"
+#include "unicode.h"
+
+namespace tl {
+namespace {
+
+constexpr std::size_t kMaxNameBytes = 4096;
+
+bool is_bad_part(std::string_view part) {
+  return part.empty() || part == "." || part == ".." || part.front() == ' ' || part.back() == ' ' || part.back() == '.';
+}
+
+// What is wrong with a name, or an empty text.
+std::string problem(const std::string& name) {
+  if (name.empty() || name.size() > kMaxNameBytes) return "is empty or longer than 4096 bytes";
+  if (name.find_first_of("\\:*?\"<>|") != std::string::npos) {
+    return "holds a character that is not a plain name's on every system";
+  }
+  const auto points = unicode::decode_utf8(name);
+  if (!points) return "is not UTF-8";
+  if (std::any_of(points->begin(), points->end(), unicode::is_unprintable)) {
+    return "holds a control, format or unassigned character";
+  }
+  if (unicode::to_nfc(*points) != *points) return "is not normalized (NFC)";
+  for (std::size_t begin = 0; begin <= name.size();) {
+    const std::size_t end = std::min(name.find('/', begin), name.size());
+    if (is_bad_part(std::string_view(name).substr(begin, end - begin))) {
+      return "is not relative, or has a part that is empty, '.', '..', begins or ends with a space, or ends with a dot";
+    }
+    begin = end + 1;
+  }
+  return "";
+}
+
+}  // namespace
+
+void check_name(const std::string& name) {
+  const std::string found = problem(name);
+  if (!found.empty()) throw package_error("The member name " + quoted(name) + " " + found + ".", name, "name");
+}
+
+void check_names(const std::vector<zip::Member>& members) {
+  std::unordered_map<std::u32string, const std::string*> folded;
+  const std::string* previous = nullptr;
+  for (const zip::Member& member : members) {
+    // std::string compares as unsigned bytes, which is the order that is asked for.
+    if (previous != nullptr && member.name == *previous) {
+      throw package_error("A member stands twice.", member.name, "unique-names");
+    }
+    if (previous != nullptr && member.name < *previous) {
+      throw package_error("Members are not sorted by name.", member.name, "sorted");
+    }
+    previous = &member.name;
+    const auto twin = folded.emplace(unicode::fold_case(*unicode::decode_utf8(member.name)), &member.name);
+    if (!twin.second) {
+      throw package_error(
+          "The names " + quoted(*twin.first->second) + " and " + quoted(member.name) + " differ in case only.",
+          member.name, "unique-names");
+    }
+  }
+  for (const auto& [key, name] : folded) {
+    for (auto slash = key.find(U'/'); slash != std::u32string::npos; slash = key.find(U'/', slash + 1)) {
+      const auto file = folded.find(key.substr(0, slash));
+      if (file != folded.end()) {
+        throw package_error(quoted(*file->second) + " is a file and a folder.", *name, "name-prefix");
+      }
+    }
+  }
+}
+
+}  // namespace tl

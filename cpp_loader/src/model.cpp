@@ -1,0 +1,172 @@
+// Loading a component, checking a call's tensors against the interface, and running.
+#include "model.h"
+
+#include <algorithm>
+#include <map>
+
+#include "error.h"
+
+namespace tl {
+namespace {
+
+std::string list(const std::vector<TensorInfo>& tensors) {
+  std::string text;
+  for (const TensorInfo& tensor : tensors) text += (text.empty() ? "" : ", ") + tensor.name + ": " + describe(tensor);
+  return text.empty() ? "none" : text;
+}
+
+std::optional<std::size_t> find_name(const std::vector<TensorInfo>& tensors, const std::string& name) {
+  const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const TensorInfo& t) { return t.name == name; });
+  if (found == tensors.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - tensors.begin());
+}
+
+// A size that a named dimension has, and where it was first seen.
+struct Seen {
+  std::int64_t size;
+  std::string where;
+};
+
+void check_tensor(const Tensor& tensor, const TensorInfo& expected, std::map<std::string, Seen>& sizes) {
+  const std::string subject = "The input " + quoted(expected.name);
+  if (tensor.dtype != expected.dtype) {
+    throw usage_error(subject + " has dtype " + dtype_name(tensor.dtype) + "; the model takes " + describe(expected) +
+                      ".");
+  }
+  if (!expected.has_rank) return;
+  if (tensor.shape.size() != expected.shape.size()) {
+    throw usage_error(subject + " has rank " + std::to_string(tensor.shape.size()) + "; the model takes " +
+                      describe(expected) + ".");
+  }
+  for (std::size_t axis = 0; axis < tensor.shape.size(); ++axis) {
+    const Dimension& dimension = expected.shape[axis];
+    const std::int64_t size = tensor.shape[axis];
+    if (dimension.kind == Dimension::Kind::fixed && size != dimension.size) {
+      throw usage_error(subject + " has size " + std::to_string(size) + " on axis " + std::to_string(axis) +
+                        "; the model takes " + describe(expected) + ".");
+    }
+    if (dimension.kind == Dimension::Kind::named) {
+      const std::string where = quoted(expected.name) + " axis " + std::to_string(axis);
+      const Seen& first = sizes.emplace(dimension.name, Seen{size, where}).first->second;
+      if (first.size != size) {
+        throw usage_error("The dimension " + quoted(dimension.name) + " is " + std::to_string(first.size) + " in " +
+                          first.where + " but " + std::to_string(size) + " in " + where + ".");
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Model::Model(const Package& package, const std::string& component, const ort::SessionSettings& settings) {
+  const std::string& name = package.choose_component(component);
+  const MappedFile& file = package.archive().file();
+  where_ = "component " + quoted(name) + " of " + file.file_name();
+  interface_ = package.interface(name);
+  const OnnxModel model = package.model(name);
+  env_ = ort::create_env();
+  session_ = ort::create_session(*env_, model.bytes, file.folder(), settings, where_);
+}
+
+std::optional<std::size_t> Model::find_input(const std::string& name) const {
+  if (const auto found = find_name(inputs(), name)) return found;
+  for (const auto& [parameter, node] : interface_.inputs) {
+    if (name.compare(0, parameter.size(), parameter) != 0) continue;
+    const std::string rest = name.substr(parameter.size());
+    if (!rest.empty() && rest[0] != '/') continue;
+    if (const TensorInfo* tensor = find_path(node, rest.empty() ? rest : rest.substr(1))) {
+      return find_name(inputs(), tensor->name);
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::size_t> Model::find_output(const std::string& name) const {
+  if (const auto found = find_name(outputs(), name)) return found;
+  const TensorInfo* tensor = find_path(interface_.outputs, name);
+  return tensor == nullptr ? std::nullopt : find_name(outputs(), tensor->name);
+}
+
+std::size_t Model::input_index(const std::string& name) const {
+  if (const auto found = find_input(name)) return *found;
+  throw usage_error("The model has no input " + quoted(name) + ".", "Inputs: " + list(inputs()) + ".");
+}
+
+std::size_t Model::output_index(const std::string& name) const {
+  if (const auto found = find_output(name)) return *found;
+  throw usage_error("The model has no output " + quoted(name) + ".", "Outputs: " + list(outputs()) + ".");
+}
+
+std::vector<const Tensor*> Model::check_feed(const std::vector<Feed>& feed) const {
+  std::vector<const Tensor*> found(inputs().size(), nullptr);
+  for (const Feed& item : feed) {
+    const Tensor*& place = found[input_index(item.name)];
+    if (place != nullptr) throw usage_error("The input " + quoted(item.name) + " was given twice.");
+    place = item.tensor;
+  }
+  std::map<std::string, Seen> sizes;
+  for (std::size_t index = 0; index < found.size(); ++index) {
+    if (found[index] != nullptr) {
+      check_tensor(*found[index], inputs()[index], sizes);
+    } else if (!is_state_input(index)) {
+      throw usage_error("The input " + quoted(inputs()[index].name) + " is missing.",
+                        "Inputs: " + list(inputs()) + ".");
+    }
+  }
+  return found;
+}
+
+std::vector<Tensor> Model::run(const std::vector<Feed>& feed, const std::vector<std::size_t>& outputs) const {
+  return run_checked(check_feed(feed), outputs);
+}
+
+std::vector<Tensor> Model::run_checked(const std::vector<const Tensor*>& given,
+                                       const std::vector<std::size_t>& wanted) const {
+  std::vector<const char*> input_names, output_names;
+  std::vector<const OrtValue*> values;
+  for (std::size_t index = 0; index < given.size(); ++index) {
+    if (given[index] == nullptr) continue;
+    input_names.push_back(inputs()[index].name.c_str());
+    values.push_back(given[index]->value.get());
+  }
+  for (const std::size_t index : wanted) output_names.push_back(outputs()[index].name.c_str());
+  std::vector<OrtValue*> raw(wanted.size(), nullptr);
+  OrtStatus* status = ort::api().Run(session_.get(), nullptr, input_names.data(), values.data(), values.size(),
+                                     output_names.data(), output_names.size(), raw.data());
+  std::vector<ort::Value> owned;
+  for (OrtValue* value : raw) owned.emplace_back(value);
+  ort::check(status, where_);
+  std::vector<Tensor> results;
+  for (ort::Value& value : owned) results.push_back(adopt_value(std::move(value)));
+  return results;
+}
+
+std::vector<std::shared_ptr<Tensor>> Stream::run(const std::vector<Feed>& feed,
+                                                 const std::vector<std::size_t>& wanted) {
+  const std::vector<State>& states = model_->interface().state;
+  std::vector<const Tensor*> inputs = model_->check_feed(feed);
+  const std::size_t first = inputs.size() - states.size();
+  std::vector<std::size_t> outputs = wanted;
+  for (std::size_t index = 0; index < states.size(); ++index) {
+    if (inputs[first + index] == nullptr && !state_.empty()) inputs[first + index] = state_[index].get();
+    outputs.push_back(model_->output_index(states[index].output.name));
+  }
+  // An output may be asked for twice, by the caller and as state; ONNX Runtime gives each name once.
+  std::vector<std::size_t> unique = outputs;
+  std::sort(unique.begin(), unique.end());
+  unique.erase(std::unique(unique.begin(), unique.end()), unique.end());
+  std::vector<std::shared_ptr<Tensor>> values;
+  for (Tensor& tensor : model_->run_checked(inputs, unique)) {
+    values.push_back(std::make_shared<Tensor>(std::move(tensor)));
+  }
+  std::vector<std::shared_ptr<Tensor>> all;
+  for (const std::size_t index : outputs) {
+    all.push_back(
+        values[static_cast<std::size_t>(std::lower_bound(unique.begin(), unique.end(), index) - unique.begin())]);
+  }
+  state_.assign(all.begin() + static_cast<std::ptrdiff_t>(wanted.size()), all.end());
+  all.resize(wanted.size());
+  return all;
+}
+
+}  // namespace tl

@@ -1,0 +1,38 @@
+// A stored `model.onnx` made to lie over the package file: its external data points into that file.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "zip_records.h"
+
+namespace tl {
+
+// Where a model's weights lie. `location` is the file name by which the stored model calls them, `data` the member
+// that holds them (null where there is none), `archive` the package's file name.
+struct WeightsPlace {
+  std::string location;
+  const zip::Member* data;
+  std::string archive;
+};
+
+// A model whose external data points into the package, and what its graph says of itself.
+struct OnnxModel {
+  std::string bytes;
+  std::vector<std::string> inputs, outputs;
+  std::unordered_set<std::string> initializers;
+  std::vector<std::pair<std::string, std::int64_t>> opsets;  // by domain
+};
+
+// Rewrites every reference, of initializers, sparse ones, attributes, subgraphs and functions; the rest of the bytes
+// stays. `member` names the model in errors.
+//
+// Throws Error: the bytes are no ONNX model (rule `onnx`), or a reference names another file, lies outside the member,
+// is not aligned, or has another length than its dimensions and element type need (rule `external-data`).
+OnnxModel point_into(std::string_view model, const std::string& member, const WeightsPlace& place);
+
+}  // namespace tl

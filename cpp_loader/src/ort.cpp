@@ -1,0 +1,141 @@
+// Talking to ONNX Runtime.
+#include "ort.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "error.h"
+#include "manifest.h"
+
+namespace tl::ort {
+namespace {
+
+constexpr std::uint32_t kOldestVersion = 20;
+constexpr char kCuda[] = "CUDAExecutionProvider";
+
+bool has_provider(const char* wanted) {
+  char** names = nullptr;
+  int count = 0;
+  check(api().GetAvailableProviders(&names, &count), "providers");
+  const bool found = std::any_of(names, names + count, [&](const char* name) { return !std::strcmp(name, wanted); });
+  check(api().ReleaseAvailableProviders(names, count), "providers");
+  return found;
+}
+
+// The number of the CUDA device that `device` asks for, or "" for the CPU.
+std::string cuda_device(const std::string& device) {
+  if (device == "cpu") return "";
+  if (device == "auto") return has_provider(kCuda) ? "0" : "";
+  const std::string number = device == "cuda" ? "0" : device.compare(0, 5, "cuda:") == 0 ? device.substr(5) : "";
+  if (number.empty() || number.find_first_not_of("0123456789") != std::string::npos) {
+    throw usage_error("Unknown device " + quoted(device) + ".", "Choose auto, cpu, cuda or cuda:N.");
+  }
+  if (!has_provider(kCuda)) {
+    throw usage_error("This build of ONNX Runtime has no CUDAExecutionProvider.",
+                      "Use a build for GPUs, or choose the device cpu or auto.");
+  }
+  return number;
+}
+
+void append_cuda(OrtSessionOptions& options, const std::string& number, const std::string& where) {
+  OrtCUDAProviderOptionsV2* cuda = nullptr;
+  check(api().CreateCUDAProviderOptions(&cuda), where);
+  const std::unique_ptr<OrtCUDAProviderOptionsV2, decltype(api().ReleaseCUDAProviderOptions)> owner(
+      cuda, api().ReleaseCUDAProviderOptions);
+  const char* keys[] = {"device_id"};
+  const char* values[] = {number.c_str()};
+  check(api().UpdateCUDAProviderOptions(cuda, keys, values, 1), where);
+  check(api().SessionOptionsAppendExecutionProvider_CUDA_V2(&options, cuda), where);
+}
+
+Session create_on(const OrtEnv& env, const std::string& model, const std::string& folder,
+                  const SessionSettings& settings, const std::string& cuda, const std::string& where) {
+  OrtSessionOptions* raw = nullptr;
+  check(api().CreateSessionOptions(&raw), where);
+  const SessionOptions options(raw);
+  // What matters comes as a status; the rest would be chatter on stderr.
+  check(api().SetSessionLogSeverityLevel(raw, ORT_LOGGING_LEVEL_FATAL), where);
+  check(api().AddSessionConfigEntry(raw, kFolderOption, folder.c_str()), where);
+  if (settings.threads > 0) check(api().SetIntraOpNumThreads(raw, settings.threads), where);
+  if (!settings.optimize) check(api().SetSessionGraphOptimizationLevel(raw, ORT_DISABLE_ALL), where);
+  if (!settings.prepack) check(api().AddSessionConfigEntry(raw, "session.disable_prepacking", "1"), where);
+  if (!cuda.empty()) append_cuda(*raw, cuda, where);
+  OrtSession* session = nullptr;
+  check(api().CreateSessionFromArray(&env, model.data(), model.size(), raw, &session), where);
+  return Session(session);
+}
+
+}  // namespace
+
+std::string version() { return OrtGetApiBase()->GetVersionString(); }
+
+const OrtApi& api() {
+  // Asked for nothing that it lacks, since it would say so on stderr.
+  const std::string found = version();
+  const auto minor = static_cast<std::uint32_t>(std::strtoul(found.c_str() + found.find('.') + 1, nullptr, 10));
+  const std::uint32_t asked = found.compare(0, 2, "1.") == 0 ? std::min<std::uint32_t>(minor, ORT_API_VERSION)
+                                                             : static_cast<std::uint32_t>(ORT_API_VERSION);
+  const OrtApi* table = asked < kOldestVersion ? nullptr : OrtGetApiBase()->GetApi(asked);
+  if (table == nullptr) {
+    throw Error(Status::execution, "ONNX Runtime " + found + " cannot be used.",
+                "Install ONNX Runtime 1.20 or a later 1.x.");
+  }
+  return *table;
+}
+
+void check(OrtStatus* status, const std::string& where) {
+  if (status == nullptr) return;
+  const std::unique_ptr<OrtStatus, decltype(api().ReleaseStatus)> owner(status, api().ReleaseStatus);
+  const std::string message = api().GetErrorMessage(status);
+  if (api().GetErrorCode(status) == ORT_NOT_IMPLEMENTED) {
+    throw Error(Status::unsupported, "ONNX Runtime has no kernel for an operator of this model: " + message, "", where);
+  }
+  throw Error(Status::execution, "ONNX Runtime failed: " + message, "", where);
+}
+
+template <>
+void Releaser<OrtEnv>::operator()(OrtEnv* handle) const {
+  api().ReleaseEnv(handle);
+}
+template <>
+void Releaser<OrtSession>::operator()(OrtSession* handle) const {
+  api().ReleaseSession(handle);
+}
+template <>
+void Releaser<OrtSessionOptions>::operator()(OrtSessionOptions* handle) const {
+  api().ReleaseSessionOptions(handle);
+}
+template <>
+void Releaser<OrtMemoryInfo>::operator()(OrtMemoryInfo* handle) const {
+  api().ReleaseMemoryInfo(handle);
+}
+template <>
+void Releaser<OrtTensorTypeAndShapeInfo>::operator()(OrtTensorTypeAndShapeInfo* handle) const {
+  api().ReleaseTensorTypeAndShapeInfo(handle);
+}
+template <>
+void Releaser<OrtValue>::operator()(OrtValue* handle) const {
+  api().ReleaseValue(handle);
+}
+
+Env create_env() {
+  OrtEnv* env = nullptr;
+  check(api().CreateEnv(ORT_LOGGING_LEVEL_FATAL, "transload", &env), "environment");
+  return Env(env);
+}
+
+Session create_session(const OrtEnv& env, const std::string& model, const std::string& folder,
+                       const SessionSettings& settings, const std::string& where) {
+  const std::string cuda = cuda_device(settings.device);
+  if (cuda.empty() || settings.device != "auto") return create_on(env, model, folder, settings, cuda, where);
+  try {
+    return create_on(env, model, folder, settings, cuda, where);
+  } catch (const Error& error) {
+    if (error.status != Status::execution) throw;
+    // `auto` promises a model that runs: a GPU that cannot be used leaves the CPU.
+    return create_on(env, model, folder, settings, "", where);
+  }
+}
+
+}  // namespace tl::ort

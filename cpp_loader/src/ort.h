@@ -1,0 +1,52 @@
+// ONNX Runtime's C API: found by version, its handles owned, its statuses turned into errors.
+#pragma once
+
+#include <onnxruntime_c_api.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tl::ort {
+
+// The API table of the loaded ONNX Runtime, of the headers' version or the newest that it has.
+// Throws Error: it is older than 1.20.
+const OrtApi& api();
+
+// "1.31.1"
+std::string version();
+
+// Throws Error where `status` is not OK (unsupported: no kernel for an operator; execution: anything else), and frees
+// it.
+void check(OrtStatus* status, const std::string& where);
+
+template <typename T>
+struct Releaser {
+  void operator()(T* handle) const;
+};
+
+template <typename T>
+using Owned = std::unique_ptr<T, Releaser<T>>;
+
+using Env = Owned<OrtEnv>;
+using Session = Owned<OrtSession>;
+using SessionOptions = Owned<OrtSessionOptions>;
+using MemoryInfo = Owned<OrtMemoryInfo>;
+using TypeAndShape = Owned<OrtTensorTypeAndShapeInfo>;
+using Value = Owned<OrtValue>;
+
+struct SessionSettings {
+  std::string device = "auto";  // auto, cpu, cuda, cuda:N
+  int threads = 0;              // intra-op; 0 leaves the choice to ONNX Runtime
+  bool optimize = true;         // graph optimisations
+  bool prepack = true;          // copies of weights in the layout of faster kernels
+};
+
+// A session from a model's bytes whose external data lies in `folder`.
+// Throws Error: usage (the device), unsupported, execution.
+Session create_session(const OrtEnv& env, const std::string& model, const std::string& folder,
+                       const SessionSettings& settings, const std::string& where);
+
+Env create_env();
+
+}  // namespace tl::ort

@@ -1,0 +1,80 @@
+// `transload-run verify`: does the package still give, here and today, what the source gave?
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+#include "arguments.h"
+#include "commands.h"
+#include "comparison.h"
+#include "error.h"
+#include "model.h"
+#include "table.h"
+
+namespace tl {
+namespace {
+
+struct Report {
+  std::vector<Row> rows;               // of the table
+  std::vector<std::string> differing;  // lines about outputs that did not pass
+};
+
+Tolerance tolerance_of(const Interface& interface, const TensorInfo& tensor) {
+  for (const auto& [name, tolerance] : interface.tolerances) {
+    if (name == tensor.name) return tolerance;
+  }
+  return default_tolerance(tensor.dtype);
+}
+
+void replay(const Model& model, const std::string& component, std::size_t number, const VectorSet& set,
+            Report& report) {
+  std::vector<Tensor> inputs;
+  for (const TensorValues& values : set.inputs) inputs.push_back(from_values(values));
+  std::vector<Feed> feed;
+  for (std::size_t index = 0; index < inputs.size(); ++index) feed.push_back({set.inputs[index].name, &inputs[index]});
+  std::vector<std::size_t> positions;
+  for (const TensorValues& values : set.outputs) positions.push_back(model.output_index(values.name));
+  const std::vector<Tensor> ours = model.run(feed, positions);
+  for (std::size_t index = 0; index < ours.size(); ++index) {
+    const TensorInfo& tensor = model.outputs()[positions[index]];
+    const Comparison result = compare_output(tensor.name, ours[index], from_values(set.outputs[index]),
+                                             tolerance_of(model.interface(), tensor));
+    report.rows.push_back({component, std::to_string(number), result.name, result.passed ? "equal" : "DIFFERS",
+                           short_number(result.max_abs_error), short_number(result.max_rel_error),
+                           std::to_string(result.missed) + " of " + std::to_string(result.size)});
+    if (!result.passed) {
+      report.differing.push_back(component + ", set " + std::to_string(number) + ": " + format_row(result));
+    }
+  }
+}
+
+}  // namespace
+
+int verify_command(const std::vector<std::string>& words) {
+  const Arguments arguments = parse_arguments(words, {"--device", "--threads"});
+  const Package package(arguments.package, Integrity::sha256);
+  Report report;
+  std::vector<std::string> unrecorded;
+  for (const ComponentEntry& component : package.manifest().components) {
+    const Model model(package, component.name, arguments.settings("cpu"));
+    const std::vector<VectorSet> sets = package.vectors(component.name);
+    for (std::size_t number = 0; number < sets.size(); ++number) {
+      replay(model, component.name, number, sets[number], report);
+    }
+    if (sets.empty()) unrecorded.push_back(component.name);
+  }
+  std::fputs(
+      draw_table({"component", "set", "output", "result", "max abs error", "max rel error", "missed"}, report.rows)
+          .c_str(),
+      stdout);
+  for (const std::string& name : unrecorded) {
+    std::fprintf(stderr, "transload-run: component %s has no recorded inputs; nothing was checked.\n",
+                 quoted(name).c_str());
+  }
+  if (report.differing.empty()) return 0;
+  std::fprintf(stderr, "transload-run: %s does not give the recorded outputs.\n",
+               package.archive().file().file_name().c_str());
+  for (const std::string& line : report.differing) std::fprintf(stderr, "  %s\n", line.c_str());
+  return static_cast<int>(Status::mismatch);
+}
+
+}  // namespace tl
