@@ -148,6 +148,8 @@ def _read_end64(data: memoryview, end: int) -> tuple[int, int, int, int]:
         raise PackageError("The ZIP64 end record is missing.", rule="end-record")
     fields = zr.END64.unpack(data[start : start + zr.END64.size])
     _, _, _, _, _, _, _, count, size, offset = fields
+    if size > start or offset > start:
+        raise PackageError("The ZIP64 end record points past itself.", rule="end-record")
     return count, offset, size, start
 
 

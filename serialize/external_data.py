@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def _check_reference(
         raise refuse("its location is contradictory")
     if data is None or set(fields) != {"location", "offset", "length"} or fields["location"] != location:
         raise refuse(f"it may only be in {location!r}, with an offset and a length")
-    if not all(fields[key].isascii() and fields[key].isdigit() for key in ("offset", "length")):
+    if not all(re.fullmatch(r"[0-9]{1,20}", fields[key]) for key in ("offset", "length")):
         raise refuse("offset or length is not a number")
     offset, length = int(fields["offset"]), int(fields["length"])
     if offset + length > data.size_bytes:

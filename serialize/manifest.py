@@ -189,7 +189,7 @@ def _check_versions(raw: dict[str, Any]) -> None:
     found = {"schema_version": raw.get("schema_version"), "format_version": own.get("format_version")}
     for field, known in (("schema_version", SCHEMA_VERSION), ("format_version", FORMAT_VERSION)):
         value = found[field]
-        if not isinstance(value, str) or not re.fullmatch(r"\d{1,6}\.\d{1,6}", value):
+        if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,6}\.[0-9]{1,6}", value):
             raise _refuse(f"{field} is {value!r}, not a version.")
         if value.split(".")[0] != known.split(".")[0]:
             raise PackageError(
@@ -199,7 +199,11 @@ def _check_versions(raw: dict[str, Any]) -> None:
                 hint="Open it with a newer transload.",
             )
     features = own.get("required_features", [])
-    unknown = [name for name in features if name not in KNOWN_FEATURES] if isinstance(features, list) else []
+    unknown = (
+        [name for name in features if not isinstance(name, str) or name not in KNOWN_FEATURES]
+        if isinstance(features, list)
+        else []
+    )
     if unknown:
         raise PackageError(
             f"The package (format {own['format_version']}) needs features that this reader lacks: {unknown}.",

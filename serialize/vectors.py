@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,7 @@ def decode_tensor(data: bytes | memoryview, member: str) -> tuple[str, Array]:
         proto.ParseFromString(bytes(data))
         if proto.data_location == onnx.TensorProto.EXTERNAL or proto.external_data:
             raise PackageError("A vector may not be external data.", member=member, rule="vectors")
+        _check_shape(proto)
         array = numpy_helper.to_array(proto)
     except (DecodeError, ValueError, TypeError, KeyError) as error:
         raise PackageError(f"Not a tensor: {error}.", member=member, rule="vectors") from error
@@ -57,6 +59,16 @@ def decode_tensor(data: bytes | memoryview, member: str) -> tuple[str, Array]:
             [item.decode() if isinstance(item, bytes) else item for item in array.ravel()], dtype=object
         ).reshape(array.shape)
     return proto.name, array
+
+
+def _check_shape(proto: onnx.TensorProto) -> None:
+    """What numpy would take for a wish: an axis of size -1, and more 4-bit elements than the shape has."""
+    if any(size < 0 for size in proto.dims):
+        raise ValueError("a dimension is negative")
+    if proto.data_type in (ONNX_NUMBER["int4"], ONNX_NUMBER["uint4"]):
+        found = len(proto.raw_data) if proto.HasField("raw_data") else len(proto.int32_data)
+        if found != -(-math.prod(proto.dims) // 2):
+            raise ValueError(f"{found} bytes of 4-bit elements are not the shape's")
 
 
 def member_names(folder: str, index: int, kind: str, count: int) -> list[str]:

@@ -7,7 +7,6 @@
 #include "error.h"
 #include "external_tensor.h"
 #include "onnx_messages.h"
-#include "wire.h"
 
 namespace tl {
 namespace {
@@ -80,16 +79,16 @@ class Walker {
 
   void enter_field(Frame& frame, const char* header) {
     const std::uint32_t number = frame.reader.tag();
-    const Field* field =
-        frame.reader.wire_type() == pbf_wire_type::length_delimited ? find_field(frame.message, number) : nullptr;
-    if (field == nullptr) {
-      frame.reader.skip();
-      return;
-    }
-    if (!field->repeated) {
-      const std::uint64_t bit = std::uint64_t{1} << number;
+    const Field* field = find_field(frame.message, number);
+    const bool is_known = field != nullptr && field->wire == frame.reader.wire_type();
+    if (is_known && field->count == onnx::Count::once) {
+      const std::uint64_t bit = std::uint64_t{1} << field->slot;
       if ((frame.seen & bit) != 0) throw WireError("a field that is not repeated stands twice");
       frame.seen |= bit;
+    }
+    if (!is_known || field->child == Message::scalar) {
+      frame.reader.skip();
+      return;
     }
     const std::uint32_t tag = frame.reader.tag_and_type();
     const bool on_top = stack_.size() == 1;
