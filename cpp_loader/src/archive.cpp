@@ -19,7 +19,7 @@ using zip::read16;
 using zip::read32;
 using zip::read64;
 
-constexpr std::uint64_t kMaxCentralBytes = 64 << 20;
+constexpr std::uint64_t kMaxCentralBytes = 4 << 20;
 
 // Entries, offset and size of the central directory, and where the end records begin.
 struct End {

@@ -16,6 +16,8 @@ using protozero::pbf_wire_type;
 
 constexpr std::uint32_t kExternalDataField = 13;
 constexpr std::int32_t kExternal = 1;
+constexpr std::size_t kMaxDigits = 20;
+constexpr std::uint64_t kMaxElements = std::uint64_t{1} << 56;
 
 // An entry of external_data, with the bytes of the whole field.
 struct Entry {
@@ -29,26 +31,16 @@ struct Tensor {
   std::vector<std::int64_t> dims;
   std::optional<std::int32_t> data_type, data_location;
   std::vector<Entry> entries;
+  std::optional<std::uint64_t> raw_bytes;  // inside the model
 };
-
-template <typename Number>
-void set_once(std::optional<Number>& field, Number value) {
-  require_wire(!field, "a field that is not repeated stands twice");
-  field = value;
-}
 
 Entry read_entry(pbf_reader& field, const char* begin) {
   Entry entry{begin, nullptr, "", ""};
-  bool has_key = false, has_value = false;
   for (pbf_reader message = field.get_message(); message.next();) {
     const bool is_text = message.wire_type() == pbf_wire_type::length_delimited;
     if (is_text && message.tag() == 1) {
-      require_wire(!has_key, "a field that is not repeated stands twice");
-      has_key = true;
       entry.key = message.get_string();
     } else if (is_text && message.tag() == 2) {
-      require_wire(!has_value, "a field that is not repeated stands twice");
-      has_value = true;
       entry.value = message.get_string();
     } else {
       message.skip();
@@ -68,13 +60,15 @@ Tensor read_tensor(pbf_reader message) {
     } else if (message.tag() == 1 && wire == pbf_wire_type::length_delimited) {
       for (const std::int64_t dim : message.get_packed_int64()) tensor.dims.push_back(dim);
     } else if (message.tag() == 2 && wire == pbf_wire_type::varint) {
-      set_once(tensor.data_type, message.get_int32());
+      tensor.data_type = message.get_int32();
     } else if (message.tag() == 8 && wire == pbf_wire_type::length_delimited) {
       tensor.name = message.get_string();
+    } else if (message.tag() == 9 && wire == pbf_wire_type::length_delimited) {
+      tensor.raw_bytes = message.get_view().size();
     } else if (message.tag() == kExternalDataField && wire == pbf_wire_type::length_delimited) {
       tensor.entries.push_back(read_entry(message, begin));
     } else if (message.tag() == 14 && wire == pbf_wire_type::varint) {
-      set_once(tensor.data_location, message.get_enum());
+      tensor.data_location = message.get_enum();
     } else {
       message.skip();
     }
@@ -84,19 +78,43 @@ Tensor read_tensor(pbf_reader message) {
 
 // A number of decimal digits, or nothing where it is not that or over 64 bits.
 std::optional<std::uint64_t> read_number(const std::string& text) {
+  if (text.empty() || text.size() > kMaxDigits) return std::nullopt;
   std::uint64_t value = 0;
   for (const char c : text) {
     const auto digit = static_cast<std::uint64_t>(c - '0');
     if (c < '0' || c > '9' || value > (std::numeric_limits<std::uint64_t>::max() - digit) / 10) return std::nullopt;
     value = value * 10 + digit;
   }
-  return text.empty() ? std::nullopt : std::optional(value);
+  return value;
 }
 
 const Entry* find_entry(const Tensor& tensor, const char* key) {
   const auto found =
       std::find_if(tensor.entries.begin(), tensor.entries.end(), [&](const Entry& entry) { return entry.key == key; });
   return found == tensor.entries.end() ? nullptr : &*found;
+}
+
+// Whether the dimensions are not negative and their product is in bounds, without the zeros: others may multiply
+// before they come to one.
+bool has_possible_dims(const std::vector<std::int64_t>& dims) {
+  std::uint64_t product = 1;
+  for (const std::int64_t dim : dims) {
+    if (dim < 0 || (dim > 0 && product > (kMaxElements - 1) / static_cast<std::uint64_t>(dim))) return false;
+    if (dim > 0) product *= static_cast<std::uint64_t>(dim);
+  }
+  return true;
+}
+
+// Checks a tensor whose data is inside the model.
+void check_inside(const Tensor& tensor, const std::string& member) {
+  bool broken = !has_possible_dims(tensor.dims);
+  const auto dtype = dtype_from_onnx(tensor.data_type.value_or(0));
+  if (!broken && tensor.raw_bytes && dtype && *dtype != Dtype::string) {
+    broken = size_in_bytes(*dtype, *element_count(tensor.dims.data(), tensor.dims.size())) != *tensor.raw_bytes;
+  }
+  if (broken) {
+    throw package_error("The dimensions of tensor " + quoted(tensor.name) + " cannot be.", member, "onnx-tensors");
+  }
 }
 
 // The place of the tensor inside the data member, or what is wrong with it.
@@ -148,7 +166,10 @@ Edit replace_value(const Entry& entry, const std::string& value) {
 std::vector<Edit> point_tensor(pbf_reader message, const std::string& member, const WeightsPlace& place) {
   const Tensor tensor = read_tensor(message);
   // Either sign of being external counts: readers differ in which of the two they look at.
-  if (tensor.data_location.value_or(0) != kExternal && tensor.entries.empty()) return {};
+  if (tensor.data_location.value_or(0) != kExternal && tensor.entries.empty()) {
+    check_inside(tensor, member);
+    return {};
+  }
   const std::uint64_t offset = check_reference(tensor, member, place);
   return {replace_value(*find_entry(tensor, "location"), place.archive),
           replace_value(*find_entry(tensor, "offset"), std::to_string(place.data->offset + offset))};

@@ -16,8 +16,8 @@ struct Edit {
   std::string bytes;
 };
 
-// The edits that point a TensorProto into the package; none where its data is inside. Throws Error (`external-data`),
-// WireError, protozero::exception.
+// The edits that point a TensorProto into the package; none where its data is inside. Throws Error (rules
+// `external-data`, `onnx-tensors`), WireError, protozero::exception.
 std::vector<Edit> point_tensor(protozero::pbf_reader tensor, const std::string& member, const WeightsPlace& place);
 
 }  // namespace tl

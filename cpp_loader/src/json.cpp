@@ -9,7 +9,7 @@
 namespace tl::json {
 namespace {
 
-constexpr std::size_t kMaxBytes = 64 << 20, kMaxDepth = 128;
+constexpr std::size_t kMaxBytes = 2 << 20, kMaxDepth = 64;
 
 // Receives the parser's events. Each method returns whether to go on; `fault` says why not.
 class Builder {
@@ -27,14 +27,14 @@ class Builder {
 
   bool boolean(bool value) {
     Value* added = add_kind(Value::Kind::boolean);
-    added->boolean = value;
-    return true;
+    if (added != nullptr) added->boolean = value;
+    return added != nullptr;
   }
 
   bool number_integer(number_integer_t value) {
     Value* added = add_kind(Value::Kind::integer);
-    added->integer = value;
-    return true;
+    if (added != nullptr) added->integer = value;
+    return added != nullptr;
   }
 
   bool number_unsigned(number_unsigned_t value) {
@@ -46,14 +46,14 @@ class Builder {
     // What has neither point nor exponent is an integer that did not fit.
     if (text.find_first_of(".eE") == string_t::npos) return fail("an integer has more than 64 bits");
     Value* added = add_kind(Value::Kind::real);
-    added->real = value;
-    return true;
+    if (added != nullptr) added->real = value;
+    return added != nullptr;
   }
 
   bool string(string_t& value) {
     Value* added = add_kind(Value::Kind::text);
-    added->text = std::move(value);
-    return true;
+    if (added != nullptr) added->text = std::move(value);
+    return added != nullptr;
   }
 
   bool binary(binary_t&) { return fail("binary data"); }
@@ -85,6 +85,11 @@ class Builder {
   }
 
   Value* add(Value value) {
+    // An empty object or list is no level of its own, so that only what stands inside one counts.
+    if (open_.size() > kMaxDepth) {
+      fail("values nest too deep");
+      return nullptr;
+    }
     if (open_.empty()) {
       root = std::move(value);
       return &root;
@@ -95,8 +100,9 @@ class Builder {
   // An open container is the last item of the one before it, which grows only after this one is closed; so the
   // pointers stay good.
   bool open(Value::Kind kind) {
-    if (open_.size() == kMaxDepth) return fail("nested too deep");
-    open_.push_back(add_kind(kind));
+    Value* added = add_kind(kind);
+    if (added == nullptr) return false;
+    open_.push_back(added);
     seen_.emplace_back();
     return true;
   }

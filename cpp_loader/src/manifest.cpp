@@ -71,6 +71,8 @@ void check_component_name(const std::string& name) {
   }
 }
 
+bool is_asset(const std::string& uri) { return uri.compare(0, 7, "sha256:") == 0 && is_sha256(uri.substr(7)); }
+
 std::string read_shared_asset(const Value& ort, const std::string& where) {
   std::string uri;
   const Value* options = schema().optional(ort, "session_options", Kind::object);
@@ -79,7 +81,7 @@ std::string read_shared_asset(const Value& ort, const std::string& where) {
     schema().check(options->items[index], Kind::text, "session_options");
     uri = options->items[index].text;
     // Any other session option could make ONNX Runtime write files or load libraries.
-    if (options->keys[index] != kFolderOption || uri.compare(0, 7, "sha256:") != 0 || !is_sha256(uri.substr(7))) {
+    if (options->keys[index] != kFolderOption || !is_asset(uri)) {
       schema().refuse("The variant " + where + " sets the session option " + quoted(options->keys[index]) + " to " +
                       quoted(uri) + ".");
     }
@@ -154,6 +156,12 @@ Manifest parse_manifest(std::string_view data) {
   }
   for (std::size_t index = 0; index < members.keys.size(); ++index) {
     manifest.members.push_back(read_member(members.keys[index], members.items[index]));
+  }
+  const Value* assets = own.find("assets");
+  if (assets != nullptr && !assets->is(Kind::null)) {
+    schema().check(*assets, Kind::text, "assets");
+    manifest.assets = assets->text;
+    if (!is_asset(manifest.assets)) schema().refuse("The assets are not sha256:<hex>.");
   }
   return manifest;
 }

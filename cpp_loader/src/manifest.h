@@ -39,6 +39,7 @@ struct Manifest {
   std::string producer;
   std::vector<ComponentEntry> components;  // in the file's order; at least one
   std::vector<MemberEntry> members;
+  std::string assets;  // the shared asset with the files that come with the model, or ""
 };
 
 // Reads and checks a manifest; whether its members are there is for the package to check. Throws Error.

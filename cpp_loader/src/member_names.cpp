@@ -11,15 +11,26 @@
 namespace tl {
 namespace {
 
-constexpr std::size_t kMaxNameBytes = 4096;
+constexpr std::size_t kMaxNameBytes = 1024, kMaxParts = 64, kMaxPartBytes = 255;
 
 bool is_bad_part(std::string_view part) {
   return part.empty() || part == "." || part == ".." || part.front() == ' ' || part.back() == ' ' || part.back() == '.';
 }
 
+// Whether Windows takes a part for a device, in any folder and with any suffix.
+bool is_device(std::string_view part) {
+  std::string stem(part.substr(0, part.find('.')));
+  for (char& c : stem) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  if (stem == "CON" || stem == "PRN" || stem == "AUX" || stem == "NUL") return true;
+  const std::string kind = stem.substr(0, 3), number = stem.size() > 3 ? stem.substr(3) : "";
+  if (kind != "COM" && kind != "LPT") return false;
+  return (number.size() == 1 && number[0] >= '0' && number[0] <= '9') || number == "¹" || number == "²" ||
+         number == "³";
+}
+
 // What is wrong with a name, or an empty text.
 std::string problem(const std::string& name) {
-  if (name.empty() || name.size() > kMaxNameBytes) return "is empty or longer than 4096 bytes";
+  if (name.empty() || name.size() > kMaxNameBytes) return "is empty or longer than 1024 bytes";
   if (name.find_first_of("\\:*?\"<>|") != std::string::npos) {
     return "holds a character that is not a plain name's on every system";
   }
@@ -29,11 +40,15 @@ std::string problem(const std::string& name) {
     return "holds a control, format or unassigned character";
   }
   if (unicode::to_nfc(*points) != *points) return "is not normalized (NFC)";
+  if (static_cast<std::size_t>(std::count(name.begin(), name.end(), '/')) >= kMaxParts) return "has more than 64 parts";
   for (std::size_t begin = 0; begin <= name.size();) {
     const std::size_t end = std::min(name.find('/', begin), name.size());
-    if (is_bad_part(std::string_view(name).substr(begin, end - begin))) {
+    const std::string_view part = std::string_view(name).substr(begin, end - begin);
+    if (is_bad_part(part)) {
       return "is not relative, or has a part that is empty, '.', '..', begins or ends with a space, or ends with a dot";
     }
+    if (part.size() > kMaxPartBytes) return "has a part longer than 255 bytes";
+    if (is_device(part)) return "has a part that is a device on Windows";
     begin = end + 1;
   }
   return "";

@@ -6,18 +6,26 @@
 
 #include "error.h"
 #include "external_tensor.h"
+#include "onnx_contents.h"
 #include "onnx_messages.h"
 
 namespace tl {
 namespace {
 
+using onnx::Body;
 using onnx::Field;
 using onnx::Message;
 using protozero::pbf_reader;
 using protozero::pbf_wire_type;
 
-// How deep messages may nest, as in protobuf's own parsers.
-constexpr std::size_t kMaxDepth = 100;
+// How deep messages may nest, as in protobuf's own parsers, and graphs.
+constexpr std::size_t kMaxDepth = 100, kMaxGraphDepth = 30;
+
+// The most messages and fields of a model.
+constexpr std::uint64_t kMaxMessages = 1 << 19, kMaxFields = 1 << 20;
+
+// The model is valid protobuf, but not in its shortest form.
+struct FormError {};
 
 // A message that is being read. Its header (tag and length) goes from `header` to `content`.
 struct Frame {
@@ -37,10 +45,18 @@ const Field* find_field(Message parent, std::uint32_t number) {
   return found == std::end(onnx::kFields) ? nullptr : found;
 }
 
-std::string first_string(pbf_reader message, std::uint32_t number) {
+std::string last_string(pbf_reader message, std::uint32_t number) {
   std::string found;
   while (message.next(number, pbf_wire_type::length_delimited)) found = message.get_string();
   return found;
+}
+
+// Steps over a varint; throws FormError where it takes more bytes than it needs. It was read before, so it ends.
+const char* skip_shortest_varint(const char* at) {
+  const char* begin = at;
+  while ((static_cast<unsigned char>(*at) & 0x80) != 0) ++at;
+  if (at != begin && *at == 0) throw FormError();
+  return at + 1;
 }
 
 class Walker {
@@ -49,75 +65,163 @@ class Walker {
       : data_(model), member_(std::move(member)), place_(place) {}
 
   OnnxModel walk() {
-    push({Message::model, pbf_reader(data_.data(), data_.size()), data_.data(), data_.data(), data_.size(), 0});
-    while (!stack_.empty()) {
-      Frame& frame = stack_.back();
-      const char* header = frame.reader.data().data();
-      if (!frame.reader.next()) {
-        pop();
-      } else {
-        enter_field(frame, header);
-      }
+    try {
+      walk_messages();
+    } catch (const protozero::exception& error) {
+      throw malformed(error);
+    } catch (const WireError& error) {
+      throw malformed(error);
     }
-    if (!has_graph_) throw package_error("The ONNX model has no graph.", member_, "onnx");
+    refuse_if(is_too_wide_, "onnx-size", "The model has more than 524288 messages or 1048576 fields.");
+    refuse_if(is_long_, "onnx-form",
+              "The model is not in protobuf's shortest form: something in it stands twice, or hides.");
+    check();
     facts_.bytes = apply_edits();
     return std::move(facts_);
   }
 
  private:
+  Error malformed(const std::exception& error) const {
+    return package_error(std::string("Not an ONNX model: ") + error.what() + ".", member_, "onnx");
+  }
+
+  void refuse_if(bool broken, const char* rule, const char* what) const {
+    if (broken) throw package_error(what, member_, rule);
+  }
+
+  void check() const {
+    refuse_if(!has_graph_, "onnx", "The ONNX model has no graph.");
+    refuse_if(has_training_, "onnx-training", "The model has training information.");
+    refuse_if(has_config_, "onnx-config", "The model brings its own session options.");
+    refuse_if(graph_depth_ > kMaxGraphDepth, "onnx-depth", "Graphs nest deeper than 30.");
+    onnx::check_functions(graph_, functions_, member_);
+    if (bad_tensor_) throw *bad_tensor_;
+    onnx::check_domains(graph_, functions_, member_);
+    if (bad_reference_) throw *bad_reference_;
+  }
+
+  void walk_messages() {
+    push({Message::model, pbf_reader(data_.data(), data_.size()), data_.data(), data_.data(), data_.size(), 0});
+    while (!stack_.empty() && !is_too_wide_) {
+      Frame& frame = stack_.back();
+      const char* header = frame.reader.data().data();
+      if (!frame.reader.next()) {
+        pop();
+      } else {
+        is_too_wide_ = ++fields_ > kMaxFields;
+        enter_field(frame, header);
+      }
+    }
+  }
+
   void push(const Frame& frame) {
     if (stack_.size() > kMaxDepth) throw WireError("messages nest too deep");
     stack_.push_back(frame);
-    if (frame.message == Message::tensor && !in_training()) patch_tensor(stack_.back());
-  }
-
-  // The graphs for training are never run, and no reader looks at their tensors.
-  bool in_training() const {
-    return std::any_of(stack_.begin(), stack_.end(),
-                       [](const Frame& frame) { return frame.message == Message::training; });
+    if (frame.message == Message::training) has_training_ = true;
+    if (frame.message == Message::node) add_node(frame.reader);
+    if (frame.message == Message::graph) add_graph();
+    if (frame.message == Message::tensor) add_tensor(stack_.back());
   }
 
   void enter_field(Frame& frame, const char* header) {
-    const std::uint32_t number = frame.reader.tag();
-    const Field* field = find_field(frame.message, number);
-    const bool is_known = field != nullptr && field->wire == frame.reader.wire_type();
-    if (is_known && field->count == onnx::Count::once) {
-      const std::uint64_t bit = std::uint64_t{1} << field->slot;
-      if ((frame.seen & bit) != 0) throw WireError("a field that is not repeated stands twice");
-      frame.seen |= bit;
-    }
-    if (!is_known || field->child == Message::scalar) {
+    const Field* field = find_field(frame.message, frame.reader.tag());
+    if (field == nullptr) {
       frame.reader.skip();
       return;
     }
+    check_form(frame, *field, header);
+    if (field->wire != frame.reader.wire_type() || field->child == Message::scalar) {
+      frame.reader.skip();
+      return;
+    }
+    is_too_wide_ |= ++messages_ > kMaxMessages;
     const std::uint32_t tag = frame.reader.tag_and_type();
-    const bool on_top = stack_.size() == 1;
-    const bool in_main_graph = stack_.size() == 2 && frame.message == Message::graph && has_graph_;
+    const std::size_t depth = stack_.size();
+    const bool in_main_graph = depth == 2 && frame.message == Message::graph;
     const auto view = frame.reader.get_view();
     const pbf_reader content(view);
-    if (on_top && field->child == Message::graph) has_graph_ = true;
-    if (on_top && field->child == Message::opset) add_opset(content);
+    if (depth == 1) add_part(*field, content);
     if (in_main_graph) add_graph_name(*field, content);
     push({field->child, content, header, view.data(), view.size(), tag});
   }
 
+  // Notes where a field stands twice, or a number in it is longer than it needs to be.
+  void check_form(Frame& frame, const Field& field, const char* header) {
+    const bool is_expected = field.wire == frame.reader.wire_type();
+    if (is_expected && field.count == onnx::Count::once) {
+      const std::uint64_t bit = std::uint64_t{1} << field.slot;
+      is_long_ |= (frame.seen & bit) != 0;
+      frame.seen |= bit;
+    }
+    // A repeated number may also come in the other one of two forms, packed or not, which is not the one written.
+    is_long_ |= !is_expected && field.count == onnx::Count::many && field.child == Message::scalar;
+    try {
+      const char* after = skip_shortest_varint(header);
+      const bool has_varint = frame.reader.wire_type() == pbf_wire_type::varint ||
+                              frame.reader.wire_type() == pbf_wire_type::length_delimited;
+      if (is_expected && has_varint) {
+        pbf_reader ahead = frame.reader;
+        ahead.skip();  // throws where the varint does not end
+        skip_shortest_varint(after);
+      }
+    } catch (const FormError&) {
+      is_long_ = true;
+    }
+  }
+
+  // A part of the model itself.
+  void add_part(const Field& field, const pbf_reader& content) {
+    if (field.child == Message::graph) has_graph_ = true;
+    if (field.child == Message::entry && last_string(content, 1) == "ort_config") has_config_ = true;
+    if (field.child == Message::opset) add_opset(content);
+    if (field.child == Message::function) {
+      functions_.emplace_back().name = {last_string(content, 10), last_string(content, 1), last_string(content, 13)};
+    }
+  }
+
   void add_opset(pbf_reader opset) {
-    std::string domain = first_string(opset, 1);
+    std::string domain = last_string(opset, 1);
     std::int64_t version = 0;
     while (opset.next(2, pbf_wire_type::varint)) version = opset.get_int64();
     facts_.opsets.emplace_back(domain.empty() ? "ai.onnx" : std::move(domain), version);
   }
 
   void add_graph_name(const Field& field, const pbf_reader& content) {
-    if (field.number == 5) facts_.initializers.insert(first_string(content, 8));
-    if (field.number == 11) facts_.inputs.push_back(first_string(content, 1));
-    if (field.number == 12) facts_.outputs.push_back(first_string(content, 1));
+    if (field.number == 5) facts_.initializers.insert(last_string(content, 8));
+    if (field.number == 11) facts_.inputs.push_back(last_string(content, 1));
+    if (field.number == 12) facts_.outputs.push_back(last_string(content, 1));
   }
 
-  void patch_tensor(Frame& frame) {
-    for (Edit& edit : point_tensor(frame.reader, member_, place_)) {
-      frame.growth += static_cast<std::int64_t>(edit.bytes.size()) - (edit.end - edit.begin);
-      edits_.push_back(std::move(edit));
+  Body& current_body() {
+    return stack_.size() > 1 && stack_[1].message == Message::function ? functions_.back() : graph_;
+  }
+
+  void add_node(const pbf_reader& node) {
+    Body& body = current_body();
+    ++body.nodes;
+    std::string domain = last_string(node, 7);
+    if (onnx::is_standard_domain(domain)) return;
+    body.calls.emplace_back(std::move(domain), last_string(node, 4), last_string(node, 8));
+  }
+
+  void add_graph() {
+    const auto graphs = static_cast<std::size_t>(std::count_if(
+        stack_.begin(), stack_.end(), [](const Frame& frame) { return frame.message == Message::graph; }));
+    // The graph itself has none around it; in a function, the first one counts.
+    const bool in_function = stack_[1].message == Message::function;
+    graph_depth_ = std::max(graph_depth_, graphs - (in_function ? 0 : 1));
+  }
+
+  void add_tensor(Frame& frame) {
+    try {
+      for (Edit& edit : point_tensor(frame.reader, member_, place_)) {
+        frame.growth += static_cast<std::int64_t>(edit.bytes.size()) - (edit.end - edit.begin);
+        edits_.push_back(std::move(edit));
+      }
+    } catch (const Error& error) {
+      // Told when the model as a whole is known to be sound.
+      std::optional<Error>& place = error.rule == "onnx-tensors" ? bad_tensor_ : bad_reference_;
+      if (!place) place.emplace(error);
     }
   }
 
@@ -151,19 +255,18 @@ class Walker {
   std::vector<Frame> stack_;
   std::vector<Edit> edits_;
   OnnxModel facts_;
-  bool has_graph_ = false;
+  Body graph_;
+  std::vector<Body> functions_;
+  std::optional<Error> bad_tensor_, bad_reference_;
+  std::size_t graph_depth_ = 0;
+  std::uint64_t messages_ = 0, fields_ = 0;
+  bool has_graph_ = false, has_training_ = false, has_config_ = false, is_long_ = false, is_too_wide_ = false;
 };
 
 }  // namespace
 
 OnnxModel point_into(std::string_view model, const std::string& member, const WeightsPlace& place) {
-  try {
-    return Walker(model, member, place).walk();
-  } catch (const protozero::exception& error) {
-    throw package_error(std::string("Not an ONNX model: ") + error.what() + ".", member, "onnx");
-  } catch (const WireError& error) {
-    throw package_error(std::string("Not an ONNX model: ") + error.what() + ".", member, "onnx");
-  }
+  return Walker(model, member, place).walk();
 }
 
 }  // namespace tl

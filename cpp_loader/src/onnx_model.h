@@ -31,8 +31,9 @@ struct OnnxModel {
 // Rewrites every reference, of initializers, sparse ones, attributes, subgraphs and functions; the rest of the bytes
 // stays. `member` names the model in errors.
 //
-// Throws Error: the bytes are no ONNX model (rule `onnx`), or a reference names another file, lies outside the member,
-// is not aligned, or has another length than its dimensions and element type need (rule `external-data`).
+// Throws Error: the bytes are no ONNX model (rule `onnx`), it breaks a rule of docs/format.md, section 2.4 (`onnx-…`),
+// or a reference names another file, lies outside the member, is not aligned, or has another length than its dimensions
+// and element type need (rule `external-data`).
 OnnxModel point_into(std::string_view model, const std::string& member, const WeightsPlace& place);
 
 }  // namespace tl

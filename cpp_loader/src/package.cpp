@@ -219,6 +219,9 @@ void Package::check_assets() const {
     }
     texts[rest.substr(0, slash)] += digest + "  " + rest.substr(slash + 1) + "\n";
   }
+  if (!manifest_.assets.empty() && texts.count(asset_folder(manifest_.assets).substr(kPrefix.size())) == 0) {
+    throw package_error("The manifest needs this folder.", asset_folder(manifest_.assets), "members");
+  }
   for (const auto& [folder, text] : texts) {
     if ("sha256-" + sha256(text) != folder) {
       throw package_error("The folder's name is not the hash of its files.", std::string(kPrefix) + folder,

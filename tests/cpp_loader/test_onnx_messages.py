@@ -9,7 +9,7 @@ import onnx
 from google.protobuf.descriptor import FieldDescriptor
 from loader import ROOT
 
-ROW = re.compile(r"\{Message::(\w+), (\d+), Message::(\w+)(?:, Count::(\w+))?(?:, k(\w+))?(?:, \d+)?\}")
+ROW = re.compile(r"\{Message::(\w+), (\d+), Message::(\w+)(?:, Count::(\w+))?(?:, k(\w+))?(?:, (\d+))?\}")
 
 NAMES = {
     "ModelProto": "model",
@@ -46,14 +46,21 @@ TEXTS = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescripto
 
 
 def wire_type(field: Any) -> str:
-    if field.type in TEXTS:
+    if field.type in TEXTS or (field.is_repeated and field.GetOptions().packed):
         return "Text"
-    return "Fixed32" if field.type == FieldDescriptor.TYPE_FLOAT else "Varint"
+    return {FieldDescriptor.TYPE_FLOAT: "Fixed32", FieldDescriptor.TYPE_DOUBLE: "Fixed64"}.get(field.type, "Varint")
 
 
-def fields_of(descriptor: Any) -> dict[tuple[str, int], tuple[str, str, str]]:
-    """Every field but repeated scalars, of a message and of those that it holds."""
-    found: dict[tuple[str, int], tuple[str, str, str]] = {}
+def slot(field: Any) -> str:
+    """The number that all alternatives of a oneof share; "" elsewhere."""
+    if field.containing_oneof is None:
+        return ""
+    return str(min(other.number for other in field.containing_oneof.fields))
+
+
+def fields_of(descriptor: Any) -> dict[tuple[str, int], tuple[str, str, str, str]]:
+    """Every field of a message and of those that it holds."""
+    found: dict[tuple[str, int], tuple[str, str, str, str]] = {}
     queue, seen = [descriptor], set()
     while queue:
         message = queue.pop()
@@ -66,15 +73,15 @@ def fields_of(descriptor: Any) -> dict[tuple[str, int], tuple[str, str, str]]:
             if field.message_type is not None:
                 child = NAMES[field.message_type.full_name.removeprefix("onnx.")]
                 queue.append(field.message_type)
-            elif field.is_repeated:
-                continue
-            found[parent, field.number] = (child, "many" if field.is_repeated else "once", wire_type(field))
+            count = "many" if field.is_repeated else "once"
+            found[parent, field.number] = (child, count, wire_type(field), slot(field))
     return found
 
 
 def test_the_table_is_onnx_s_schema() -> None:
     rows = ROW.findall((ROOT / "cpp_loader" / "src" / "onnx_messages.h").read_text())
     table = {
-        (parent, int(number)): (child, count or "once", wire or "Text") for parent, number, child, count, wire in rows
+        (parent, int(number)): (child, count or "once", wire or "Text", slot)
+        for parent, number, child, count, wire, slot in rows
     }
     assert table == fields_of(onnx.ModelProto.DESCRIPTOR)

@@ -15,7 +15,18 @@ import pytest
 from loader import BUILD, Loader, LoaderError
 from onnx import TensorProto, helper
 from packages import Members, edit_json, edit_model, linear_component, rebuild
-from test_hostile_packages import EXTERNAL_EDITS, INTERFACE, MANIFEST_EDITS, MODEL, own, replace_member, variant
+from test_hostile_packages import (
+    EXTERNAL_EDITS,
+    INTERFACE,
+    MANIFEST_EDITS,
+    MODEL,
+    MODEL_EDITS,
+    inner_tensor,
+    own,
+    replace_member,
+    set_reference,
+    variant,
+)
 
 from transload.serialize import Package, open_package
 from transload.serialize.errors import PackageError, TransloadError
@@ -162,6 +173,13 @@ def nested_graphs(levels: int) -> Callable[[onnx.ModelProto], None]:
     return edit
 
 
+def with_function(model: onnx.ModelProto) -> None:
+    """A function of the model's own, called by its graph."""
+    body = helper.make_node("Neg", ["a"], ["b"])
+    model.functions.append(helper.make_function("own", "f", ["a"], ["b"], [body], [helper.make_opsetid("", 18)]))
+    model.graph.node.append(helper.make_node("f", ["x"], ["z"], domain="own"))
+
+
 def deep(levels: int) -> Edit:
     tree: dict[str, Any] = {"type": "none"}
     for _ in range(levels):
@@ -173,6 +191,7 @@ BAD_JSON = (b"", b"[]", b"{", b"\xff\xfe", b'{"a": NaN}', b'{"a": 1, "a": 2}', b
 
 EDITS: dict[str, Edit] = {
     **{f"manifest: {name}": edit_json("manifest.json", edit) for name, (edit, _) in MANIFEST_EDITS.items()},
+    **{f"model: {name}": edit_model(edit) for name, (edit, _) in MODEL_EDITS.items()},
     **{f"external data: {name}": edit_model(edit) for name, edit in EXTERNAL_EDITS.items()},
     **{
         f"json {text!r} in {member}": replace_member(member, text)
@@ -257,16 +276,34 @@ EDITS: dict[str, Edit] = {
     "interface: case with an error as text": put(
         INTERFACE, proof={"level": "full", "cases": [{"name": "a", "result": "equal", "max_rel_error": "x"}]}
     ),
-    "interface: nested to the limit": deep(63),
-    "interface: nested past the limit": deep(64),
+    "interface: nested to the limit": deep(31),
+    "interface: nested past the limit": deep(32),
     "model: empty": replace_member(MODEL, b""),
     "model: text": replace_member(MODEL, b"not a model"),
     "model: cut off": replace_member(MODEL, b"\x3a\xff"),
     "model: graph twice": twice(b"\x3a\x00"),
     "model: unknown field": twice(b"\xfa\x7f\x01a"),
     "model: field number 0": twice(b"\x00\x00"),
+    "model: length of two bytes": twice(b"\x12\x81\x00c"),
+    "model: a number of two bytes": replace_member(MODEL, b"\x08\x8a\x00\x3a\x00"),
+    "model: dims packed": replace_member(MODEL, b"\x3a\x07\x2a\x05\x0a\x03\x01\x01\x01"),
+    "model: another domain with its function": edit_model(with_function),
+    "model: subgraphs to the limit of graphs": edit_model(nested_graphs(29)),
+    "model: subgraphs past the limit of graphs": edit_model(nested_graphs(30)),
     "model: subgraphs to the limit of nesting": edit_model(nested_graphs(31)),
     "model: subgraphs past the limit of nesting": edit_model(nested_graphs(32)),
+    "model: messages to the limit": twice(b"\xa2\x06\x00" * 1000),
+    "model: too many messages": twice(b"\x42\x00" * ((1 << 19) + 1)),
+    "model: too many fields": twice(b"\xa2\x06\x00" * ((1 << 20) + 1)),
+    "model: the most elements": edit_model(inner_tensor(dims=[(1 << 56) - 1, 0])),
+    "model: one element too many": edit_model(inner_tensor(dims=[1 << 56, 0])),
+    "model: inner data of four bits": edit_model(inner_tensor(dims=[3], raw_data=b"ab")),
+    "digits of a file offset": edit_model(set_reference(offset="0" * 20)),
+    "too many digits of a file offset": edit_model(set_reference(offset="0" * 21)),
+    "endless digits of a file offset": edit_model(set_reference(offset="0" * 5000)),
+    "assets that are not there": edit_json("manifest.json", lambda m: own(m).update(assets="sha256:" + "0" * 64)),
+    "assets of a bad name": edit_json("manifest.json", lambda m: own(m).update(assets="labels")),
+    "assets null": edit_json("manifest.json", lambda m: own(m).update(assets=None)),
     "vector: garbage": replace_member("forward/portable/test_data_set_0/input_0.pb", b"\xff"),
     "vector: another name": vector(name="z"),
     "vector: another dtype": vector(data_type=TensorProto.INT32),
@@ -331,7 +368,22 @@ def name_samples() -> list[str]:
     special = [point for point in points if unicodedata.combining(chr(point)) or unicodedata.decomposition(chr(point))]
     hangul = [*range(0x1100, 0x1113), *range(0x1161, 0x1176), *range(0x11A7, 0x11C3), 0xAC00, 0xAC01, 0xD7A3]
     runs = ["".join(map(chr, chance.choices(special + hangul, k=chance.randint(2, 6)))) for _ in range(40_000)]
-    return [f"a{chr(point)}b" for point in points] + runs
+    parts = [
+        "CON",
+        "con.txt",
+        "a/aux",
+        "COM1.x",
+        "com²",
+        "LPT³",
+        "COMA",
+        "console",
+        "NUL.a.b",
+        "ſon",
+        "a" * 255,
+        "a" * 256,
+    ]
+    paths = ["/".join(["a"] * 64), "/".join(["a"] * 65), "/".join(["b" * 200] * 5), "/".join(["b" * 200] * 6)]
+    return [f"a{chr(point)}b" for point in points] + runs + parts + paths
 
 
 def test_names_are_judged_and_folded_alike_for_every_code_point() -> None:
