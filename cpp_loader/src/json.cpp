@@ -9,7 +9,7 @@
 namespace tl::json {
 namespace {
 
-constexpr std::size_t kMaxBytes = 2 << 20, kMaxDepth = 64;
+constexpr std::size_t kMaxDepth = 64;
 
 // Receives the parser's events. Each method returns whether to go on; `fault` says why not.
 class Builder {

@@ -8,6 +8,8 @@
 
 namespace tl::json {
 
+constexpr std::size_t kMaxBytes = 2 << 20;
+
 // One value. Objects keep their members' order in `keys`, beside `items`.
 struct Value {
   enum class Kind : unsigned char { null, boolean, integer, real, text, list, object };

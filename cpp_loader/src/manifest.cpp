@@ -66,7 +66,7 @@ void check_component_name(const std::string& name) {
   std::string lower = name;
   for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   if (name.empty() || name[0] == '.' || name[0] == '-' || !std::all_of(name.begin(), name.end(), allowed) ||
-      lower == "shared_assets" || lower == kManifestName) {
+      lower == "shared_assets" || lower == kManifestName || lower == kSignatureName) {
     schema().refuse("The component or variant name " + quoted(name) + " is not allowed.");
   }
 }

@@ -8,7 +8,7 @@
 
 namespace tl {
 
-constexpr char kManifestName[] = "manifest.json";
+constexpr char kManifestName[] = "manifest.json", kSignatureName[] = "model.sig";
 constexpr char kFolderOption[] = "session.model_external_initializers_file_folder_path";
 
 // One build of a component: its folder, and the shared asset in which its weights lie ("" where they do not).

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "error.h"
+#include "json.h"
 #include "sha256.h"
 
 namespace tl {
@@ -174,13 +175,17 @@ void Package::check_members() const {
   std::set<std::string> listed;
   for (const MemberEntry& entry : manifest_.members) listed.insert(entry.name);
   for (const zip::Member& member : archive_.members()) {
-    if (member.name != kManifestName && listed.count(member.name) == 0) {
+    if (member.name != kManifestName && member.name != kSignatureName && listed.count(member.name) == 0) {
       throw package_error("Manifest and archive disagree: only the archive holds this member.", member.name, "members");
     }
   }
+  const zip::Member* signature = archive_.find(kSignatureName);
+  if (signature != nullptr && signature->size_bytes > json::kMaxBytes) {
+    throw package_error("The signature has too many bytes.", kSignatureName, "json-size");
+  }
   for (const MemberEntry& entry : manifest_.members) {
     const zip::Member* member = archive_.find(entry.name);
-    if (member == nullptr || entry.name == kManifestName) {
+    if (member == nullptr || entry.name == kManifestName || entry.name == kSignatureName) {
       throw package_error("Manifest and archive disagree: only the manifest lists this member.", entry.name, "members");
     }
     if (member->size_bytes != entry.size_bytes) {

@@ -301,6 +301,11 @@ EDITS: dict[str, Edit] = {
     "digits of a file offset": edit_model(set_reference(offset="0" * 20)),
     "too many digits of a file offset": edit_model(set_reference(offset="0" * 21)),
     "endless digits of a file offset": edit_model(set_reference(offset="0" * 5000)),
+    "a signature": replace_member("model.sig", b"{}"),
+    "a signature that is too long": replace_member("model.sig", b" " * ((2 << 20) + 1)),
+    "a component named like a signature": edit_json(
+        "manifest.json", lambda m: m["components"].update({"Model.Sig": m["components"]["forward"]})
+    ),
     "assets that are not there": edit_json("manifest.json", lambda m: own(m).update(assets="sha256:" + "0" * 64)),
     "assets of a bad name": edit_json("manifest.json", lambda m: own(m).update(assets="labels")),
     "assets null": edit_json("manifest.json", lambda m: own(m).update(assets=None)),
@@ -378,7 +383,6 @@ def name_samples() -> list[str]:
         "COMA",
         "console",
         "NUL.a.b",
-        "ſon",
         "a" * 255,
         "a" * 256,
     ]
