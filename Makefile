@@ -6,7 +6,7 @@ TYPING := build/typing/transload
 
 LOADER := build/cpp
 
-.PHONY: setup demo test lint types loader loader-test unit broken bench conformance clean
+.PHONY: setup demo test lint types loader loader-test unit broken fuzz bench conformance clean
 
 setup: $(STAMP)
 
@@ -45,6 +45,13 @@ unit: loader
 # Every truncation and every flipped bit of a small package, and some of a large one.
 broken: setup
 	PYTHONPATH=tests/serialize $(PYTHON) tests/serialize/broken_files.py
+
+# Sixty seconds in all; FUZZ_SECONDS=3600 fuzzes each target for an hour.
+FUZZ_SECONDS := 8
+FUZZ_TARGETS := package members model onnx_file interface manifest vector source
+fuzz: setup
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'atheris>=3'
+	for target in $(FUZZ_TARGETS); do $(PYTHON) tests/fuzz/fuzz.py $$target $(FUZZ_SECONDS) || exit 1; done
 
 bench: setup
 	$(PYTHON) benchmarks/convert.py

@@ -106,6 +106,7 @@ def check_structure(model: onnx.ModelProto, member: str) -> list[Contents]:
     contents = all_contents(model)
     if max(each.depth for each in contents) > MAX_DEPTH:
         raise PackageError(f"Graphs nest deeper than {MAX_DEPTH}.", member=member, rule="onnx-depth")
+    _check_text(model, contents, member)
     bodies = _functions(model, contents[1:], member)
     _check_expansion(contents[0], bodies, member)
     for each in contents:
@@ -134,6 +135,21 @@ def needed_bytes(tensor: onnx.TensorProto) -> int | None:
         return None
     bits: int = math.prod(tensor.dims) * BITS[tensor.data_type]
     return -(-bits // 8)
+
+
+def _check_text(model: onnx.ModelProto, contents: list[Contents], member: str) -> None:
+    """Refuse names that are not UTF-8: protobuf's Python gives them as bytes, and other readers as they please."""
+    texts: list[object] = [value.name for value in (*model.graph.input, *model.graph.output)]
+    for function in model.functions:
+        texts += (function.domain, function.name, function.overload)
+    for each in contents:
+        for node in each.nodes:
+            texts += (node.domain, node.op_type, node.overload, node.name)
+        texts += (tensor.name for tensor in each.tensors)
+        entries = [entry for tensor in each.external_tensors() for entry in tensor.external_data]
+        texts += (text for entry in entries for text in (entry.key, entry.value))
+    if any(not isinstance(text, str) for text in texts):
+        raise PackageError("A name or a place in the model is not UTF-8.", member=member, rule="onnx-text")
 
 
 def _functions(model: onnx.ModelProto, contents: list[Contents], member: str) -> dict[Function, Contents]:

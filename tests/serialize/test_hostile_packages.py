@@ -358,6 +358,16 @@ def test_graphs_nested_deeper_than_any_parser_goes_are_refused(package_bytes: by
     assert (error.rule, error.member) == ("onnx", MODEL)
 
 
+@pytest.mark.parametrize("name", [b"MatMul", b"weight", b"y"])
+def test_a_name_in_the_model_that_is_not_utf8_is_refused(package_bytes: bytes, write: Write, name: bytes) -> None:
+    def edit(members: Members) -> None:
+        assert name in members[MODEL]
+        members[MODEL] = members[MODEL].replace(name, b"\xff" * len(name))
+
+    error = refused(write(rebuild(package_bytes, edit)))
+    assert (error.rule, error.member) == ("onnx-text", MODEL)
+
+
 def append_to_model(tail: bytes) -> Callable[[Members], None]:
     return lambda members: members.update({MODEL: members[MODEL] + tail})
 

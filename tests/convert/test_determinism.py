@@ -1,0 +1,127 @@
+"""The same source gives the same bytes: in another process and folder, with another hash seed, threads, date."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from transload.convert.tensorflow.framework import tf
+
+SPEC = "x:float32[batch,6]"
+
+CONVERT = """
+import json, sys, time
+real = time.time
+time.time = lambda: real() + float(sys.argv[3])
+import transload as tl
+for name, (source, inputs) in json.loads(sys.argv[1]).items():
+    tl.convert_model(source, inputs=inputs).save(f"{sys.argv[2]}/{name}.tload")
+"""
+
+
+class Net(torch.nn.Module):
+    """Wide enough for several threads, with a branch, and a dict whose order could get lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.hidden = torch.nn.Linear(6, 300)
+        self.scores = torch.nn.Linear(300, 3)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        hidden = torch.tanh(self.hidden(x))
+        if hidden.sum() > 0:
+            hidden = hidden * 2
+        return {"scores": self.scores(hidden), "hidden": hidden}
+
+
+def torch_sources(folder: Path) -> dict[str, list[str]]:
+    torch.jit.script(Net()).save(str(folder / "scripted.pt"))
+    plain = torch.nn.Sequential(torch.nn.Linear(6, 300), torch.nn.Tanh())
+    torch.jit.trace(plain, torch.zeros(2, 6)).save(str(folder / "traced.pt"))
+    dims = {"dynamic_shapes": ({0: torch.export.Dim("batch")},)}
+    torch.export.save(torch.export.export(plain, (torch.zeros(2, 6),), **dims), folder / "program.pt2")
+    (folder / "factories.py").write_text(
+        "import torch\ndef make():\n    torch.manual_seed(1)\n    return torch.nn.Linear(6, 300)\n"
+    )
+    return {
+        "scripted.pt": [SPEC],
+        "traced.pt": ["input:float32[batch,6]"],
+        "program.pt2": [],
+        "factories:make": ["input:float32[batch,6]"],
+    }
+
+
+def tensorflow_sources(folder: Path) -> dict[str, list[str]]:
+    keras.utils.set_random_seed(4)
+    x = keras.Input((6,), name="x")
+    net = keras.Model(x, keras.layers.Dense(3)(keras.layers.Dense(300, activation="tanh")(x)))
+    net.save(folder / "net.keras")
+    net.save(folder / "net.h5")
+    net.export(str(folder / "saved"), verbose=False)
+    with tf.Graph().as_default() as graph:
+        placeholder = tf.compat.v1.placeholder(tf.float32, [None, 6], name="x")
+        tf.tanh(tf.matmul(placeholder, np.ones((6, 300), np.float32)), name="y")
+    tf.io.write_graph(graph, str(folder), "graph.pb", as_text=False)
+    (folder / "net.tflite").write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(folder / "saved")).convert())
+    return {"net.keras": [], "net.h5": [], "saved": [], "graph.pb": [], "net.tflite": []}
+
+
+def onnx_sources(folder: Path) -> dict[str, list[str]]:
+    weight = np.random.default_rng(2).standard_normal((6, 300)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 300])],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, folder / "inside.onnx")
+    onnx.save(model, folder / "outside.onnx", save_as_external_data=True, location="w.data", size_threshold=0)
+    return {"inside.onnx": [], "outside.onnx": []}
+
+
+def convert(folder: Path, sources: dict[str, list[str]], later_s: float, **environment: str) -> dict[str, bytes]:
+    """Each package's bytes, converted in a process of its own; sources by name, with the inputs' descriptions."""
+    out = folder.with_name(folder.name + "-packages")
+    out.mkdir()
+    task: dict[str, Any] = {
+        name.replace(":", "-"): (name if ":" in name else str(folder / name), inputs)
+        for name, inputs in sources.items()
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", CONVERT, json.dumps(task), str(out), str(later_s)],
+        env=os.environ | {"PYTHONPATH": str(folder)} | environment,
+        capture_output=True,
+        text=True,
+        cwd=out,
+    )
+    assert done.returncode == 0, done.stderr
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("make", [torch_sources, tensorflow_sources, onnx_sources])
+def test_two_conversions_give_the_same_bytes(make: Callable[[Path], dict[str, list[str]]], tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    first.mkdir()
+    sources = make(first)
+    other = Path(shutil.copytree(first, tmp_path / "another folder, named otherwise"))
+    one = convert(first, sources, 0, PYTHONHASHSEED="1", OMP_NUM_THREADS="1", TF_NUM_INTRAOP_THREADS="1", LC_ALL="C")
+    two = convert(other, sources, 4e7, PYTHONHASHSEED="2", OMP_NUM_THREADS="2", TF_NUM_INTRAOP_THREADS="2", TZ="UTC+9")
+    assert set(one) == {f"{name.replace(':', '-')}.tload" for name in sources}
+    assert [name for name in one if one[name] != two[name]] == []
