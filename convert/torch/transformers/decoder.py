@@ -22,7 +22,7 @@ from transload.convert.torch.transformers.text import (
     takes,
     text_ranges,
 )
-from transload.convert.torch.transformers.whole import demand_agreement
+from transload.convert.torch.transformers.whole import call_first, demand_agreement
 from transload.serialize.errors import UnsupportedError
 
 PREFILL, DECODE = "prefill", "decode"
@@ -55,8 +55,7 @@ def decoder_parts(model: transformers.PreTrainedModel) -> tuple[Part, Part]:
     module = CachedDecoder(model)
     start = _tokens(model, make_mask(BATCH, ENCODED), ENCODED)
     step = _tokens(model, make_mask(BATCH, PAST + SEQUENCE), SEQUENCE)
-    with torch.no_grad():
-        past = as_past(module(**_tokens(model, torch.ones(BATCH, PAST, dtype=torch.int64), PAST)))
+    past = as_past(call_first(module, _tokens(model, torch.ones(BATCH, PAST, dtype=torch.int64), PAST)))
     if any(tensor.dim() != 4 or tensor.shape[2] != PAST for tensor in past.values()):
         raise UnsupportedError("The keys and values are not of the form [batch, heads, length, width].")
     _demand_same_as_whole(module)

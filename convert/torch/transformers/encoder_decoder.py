@@ -14,7 +14,7 @@ from transload.convert.torch.transformers.cache import PRESENT, as_past, build_c
 from transload.convert.torch.transformers.part import Part
 from transload.convert.torch.transformers.single import main_example
 from transload.convert.torch.transformers.text import BATCH, PAST, SEQUENCE, make_ids, text_ranges
-from transload.convert.torch.transformers.whole import demand_agreement
+from transload.convert.torch.transformers.whole import call_first, demand_agreement
 from transload.serialize.errors import UnsupportedError
 
 ENCODE, DECODE = "encode", "decode"
@@ -84,8 +84,7 @@ def encoder_decoder_parts(model: transformers.PreTrainedModel) -> tuple[Part, Pa
     """
     encode = Encode(model)
     example, dimensions = main_example(model, encode, source="source")
-    with torch.no_grad():
-        encoded = encode(**example)
+    encoded = call_first(encode, example)
     decode = Decode(model, encoded["last_hidden_state"].shape[-1])
     _demand_same_as_whole(encode, decode, example)
     cross = as_past(encoded)
@@ -94,8 +93,7 @@ def encoder_decoder_parts(model: transformers.PreTrainedModel) -> tuple[Part, Pa
     if "attention_mask" in example:
         step[ENCODER_MASK] = example["attention_mask"]
         columns[ENCODER_MASK] = {0: "batch", 1: "source"}
-    with torch.no_grad():
-        past = as_past(decode(**{**step, "input_ids": make_ids(model, BATCH, PAST)}, **cross))
+    past = as_past(call_first(decode, {**step, "input_ids": make_ids(model, BATCH, PAST), **cross}))
     if any(tensor.dim() != 4 or tensor.shape[2] != PAST for tensor in past.values()):
         raise UnsupportedError("The keys and values are not of the form [batch, heads, length, width].")
     is_dynamic = any("source" in axes.values() for axes in dimensions.values())

@@ -9,6 +9,7 @@ import onnx_ir as ir
 from transload.convert.torch.script.builder import Builder
 from transload.convert.torch.script.ops.elementwise import add, mul
 from transload.convert.torch.script.registry import handler
+from transload.serialize.errors import UnsupportedError
 
 BOOL, INT32 = ir.DataType.BOOL, ir.DataType.INT32
 
@@ -106,6 +107,37 @@ def addmm(b: Builder, self: ir.Value, mat1: ir.Value, mat2: ir.Value, beta: Any 
     if beta == 1 and alpha == 1 and self.dtype == mat1.dtype and _has_gemm(self):
         return b.Gemm(mat1, mat2, self)
     return _blend(b, self, multiply(b, mat1, mat2), beta, alpha)
+
+
+@handler("aten::_grouped_mm")
+def grouped_mm(
+    b: Builder,
+    self: ir.Value,
+    mat2: ir.Value,
+    offs: ir.Value | None = None,
+    bias: ir.Value | None = None,
+    out_dtype: Any = None,
+) -> ir.Value:
+    """The rows between two offsets times their group's matrix: experts in a mixture.
+
+    Rows beyond the last offset, which torch's kernel leaves as they were in memory, are 0.
+    """
+    groups = b.dim(mat2, 0)
+    if offs is None or b.rank(self) != 2 or b.rank(mat2) != 3 or groups is None:
+        raise UnsupportedError("A grouped product of another kind than rows by one matrix for each group.")
+    if bias is not None or out_dtype is not None:
+        raise UnsupportedError("A grouped product with a bias or an element type of its own.")
+    start = b.constant([0], ir.DataType.INT64)
+    ends = b.cast(offs, ir.DataType.INT64)
+    parts = []
+    for group in range(groups):
+        end = b.Slice(ends, [group], [group + 1], [0])
+        parts.append(multiply(b, b.Slice(self, start, end, [0]), b.Gather(mat2, group, axis=0)))
+        start = end
+    rest = b.Slice(self, start, [2**62], [0])
+    width = b.int_vector([b.size(mat2, 2)])
+    parts.append(b.Expand(b.constant(0, self.dtype), b.Concat(b.Shape(rest, start=0, end=1), width, axis=0)))
+    return b.Concat(*parts, axis=0)
 
 
 @handler("aten::baddbmm")

@@ -82,3 +82,16 @@ def test_chains_of_matrices_with_vectors_at_their_ends() -> None:
     parts = [torch.randn(each).double() for each in [(4,), (4, 50), (50, 3), (3,)]]
     bigger = [torch.randn(each).double() for each in [(4,), (4, 9), (9, 3), (3,)]]
     check(chain, *parts, dynamic={"one": {1: "k"}, "other": {0: "k"}}, others=[tuple(bigger)])
+
+
+def test_rows_are_multiplied_by_the_matrix_of_their_group() -> None:
+    def mix(rows: torch.Tensor, matrices: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        return torch._grouped_mm(rows, matrices.transpose(1, 2), offs=offsets)
+
+    matrices = torch.randn(3, 8, 4)
+    others = [
+        (torch.randn(2, 4), matrices, torch.tensor([0, 0, 2], dtype=torch.int32)),
+        (torch.randn(7, 4), matrices, torch.tensor([7, 7, 7], dtype=torch.int32)),
+    ]
+    args = torch.randn(6, 4), matrices, torch.tensor([1, 4, 6], dtype=torch.int32)
+    check(mix, *args, dynamic={"rows": {0: "n"}}, others=others)
