@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -43,8 +45,27 @@ class Forward(torch.nn.Module):
 
     def forward(self, **tensors: torch.Tensor) -> dict[str, Any]:
         """The outputs by the names that transformers gives them."""
-        outputs = self.model(**tensors, return_dict=True, **self._options)
+        with _kept_settings(self.model):
+            outputs = self.model(**tensors, return_dict=True, **self._options)
         return {name: value for name, value in outputs.items() if not isinstance(value, transformers.Cache)}
+
+
+@contextlib.contextmanager
+def _kept_settings(model: torch.nn.Module) -> Iterator[None]:
+    """Every submodule's plain attributes as they were, afterwards.
+
+    Swin's blocks shrink their window for an image that is smaller, and keep it so for the next one (transformers 5.23).
+    """
+    plain = (bool, int, float, str, tuple, type(None))
+    former = [
+        (child, {name: value for name, value in vars(child).items() if isinstance(value, plain)})
+        for child in model.modules()
+    ]
+    try:
+        yield
+    finally:
+        for child, settings in former:
+            vars(child).update(settings)
 
 
 def single_part(model: transformers.PreTrainedModel, task: Task | None) -> Part:

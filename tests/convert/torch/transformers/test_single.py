@@ -127,3 +127,18 @@ def test_a_tokenizer_comes_with_the_model(saved: Saved, tmp_path: Path) -> None:
     (folder / "README.md").write_text("not needed")
     package = tl.convert_model(folder, proof="none")
     assert sorted(package.assets) == ["config.json", "labels.json", "tokenizer.json", "vocab.txt"]
+
+
+def test_a_model_that_shrinks_its_windows_for_good_is_asked_afresh_each_time(tmp_path: Path) -> None:
+    """After a small image, Swin (transformers 5.23) refuses its own size."""
+    sizes = {"image_size": 32, "patch_size": 4, "embed_dim": 16, "window_size": 4}
+    config = transformers.SwinConfig(**sizes, depths=[1, 1], num_heads=[2, 2], id2label=LABELS)
+    model = perturb(transformers.SwinForImageClassification(config))
+    model.save_pretrained(tmp_path / "model")
+    path = tl.convert_model(tmp_path / "model", proof="quick").save(tmp_path / "m.tload")
+    interface = interface_of(path)
+    assert [tensor.shape for tensor in input_tensors(interface)] == [("batch", 3, 32, 32)]
+    assert {case.name: case.result for case in interface.proof.cases}["seed 1"] == "equal"
+    images = np.random.default_rng(0).standard_normal((3, 3, 32, 32)).astype(np.float32)
+    expected = ask(model, pixel_values=images)["logits"]
+    np.testing.assert_allclose(tl.load(path)(pixel_values=images)["logits"], expected, atol=1e-5)
