@@ -60,5 +60,12 @@ bench: setup
 conformance: setup
 	$(PYTHON) -m benchmarks.torch_operators
 
+# timm imports torchvision, whose builds for CPU not every index has; beside the others, so that nothing else meets it.
+CONFORMANCE := build/conformance
+conformance-torch: setup
+	[ -d $(CONFORMANCE)/timm ] || $(PYTHON) -m pip install --quiet --no-deps --target $(CONFORMANCE) \
+		timm==1.0.31 torchvision==0.28.0 pillow==13.0.0
+	PYTHONPATH=$(CONFORMANCE) $(PYTHON) -m benchmarks.architectures
+
 clean:
 	rm -rf build .venv

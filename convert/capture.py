@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -41,6 +41,7 @@ class Capture:
         reference: The source itself.
         example: One input set that the source accepts, by input tensor name, state included.
         source: What the source was.
+        way: How the graph came about, where there is more than one way (`trace`, `export`).
         notes: Sentences for the user about choices that the front end made.
         state: What the callable carries from call to call; its inputs and outputs follow the others in the graph.
         integer_ranges: The lowest and highest value that makes sense for an integer input, by name, where the front end
@@ -58,6 +59,7 @@ class Capture:
     reference: Reference
     example: dict[str, Array]
     source: SourceRecord
+    way: str = ""
     notes: tuple[str, ...] = ()
     state: tuple[State, ...] = ()
     integer_ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -75,3 +77,20 @@ class Capture:
         """The tensors that the graph gives, in order, each once; state comes last."""
         found = {leaf.name: leaf for leaf in leaves(self.outputs)}
         return (*found.values(), *(state.output for state in self.state))
+
+
+@dataclass(frozen=True)
+class Alternatives:
+    """One callable of a source that can be captured in several ways, of which none is sure to be right.
+
+    Args:
+        component: The name of the callable.
+        ways: By name, in the order in which to try them, what captures that way. It raises UnsupportedError where the
+            way is closed.
+        dimensions: The dimensions that the source itself was seen to take at other sizes: the first way whose capture
+            is proven with all of them is the one.
+    """
+
+    component: str
+    ways: Mapping[str, Callable[[], Capture]]
+    dimensions: frozenset[str] = frozenset()

@@ -18,6 +18,7 @@ DEFAULT_OPSET = 18
 """The newest ONNX opset that torch's exporters and tf2onnx all write without a version conversion."""
 
 Proof = Literal["full", "quick", "none"]
+Select = Literal["first", "fastest"]
 
 _SPEC = re.compile(r"(?P<name>[^:\[\]]+)(?::(?P<dtype>\w+))?(?:\[(?P<dims>[^\]]*)\])?")
 
@@ -55,6 +56,8 @@ class ConvertOptions:
         proof: How much evidence to gather.
         trust_source: Whether files that can execute code may be read.
         license: The model's licence, an SPDX expression; recorded.
+        second_example: Another input set of a torch module; what differs in size from the first one is dynamic.
+        select: Of several ways to capture a torch module: the `first` that is right, or the `fastest` of those.
     """
 
     inputs: tuple[InputSpec, ...] = ()
@@ -73,6 +76,8 @@ class ConvertOptions:
     proof: Proof = "full"
     trust_source: bool = False
     license: str | None = None
+    second_example: Mapping[str, Array] | None = None
+    select: Select = "first"
     seed: int = field(default=0)
 
 

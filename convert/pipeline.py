@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 
 import msgspec
 
-from transload.convert.capture import Capture
-from transload.convert.equivalence import Evidence, check_equivalence
+from transload.convert.capture import Alternatives, Capture
 from transload.convert.frozen_dimensions import freeze_dimensions
 from transload.convert.options import ConvertOptions
-from transload.convert.passes import find_unsupported, run_passes
+from transload.convert.selection import OnStage, Proven, choose, first_capture, prove
 from transload.convert.source import Source, SourceKind
 from transload.convert.source_digest import digest_source
 from transload.runtime.comparison import DEFAULT_TOLERANCES, EXACT
@@ -52,8 +49,6 @@ TOOLS = ("numpy", "onnx", "onnx-ir", "onnxruntime")
 
 MAX_MESSAGE_LINES = 40
 
-OnStage = Callable[[str], None]
-
 
 def convert_source(source: Source, options: ConvertOptions, on_stage: OnStage = lambda stage: None) -> Package:
     """Take a detected source to a proven package in memory.
@@ -70,17 +65,11 @@ def convert_source(source: Source, options: ConvertOptions, on_stage: OnStage = 
         MismatchError: source and package do not give the same outputs.
     """
     on_stage("capture")
-    captures = capture_source(source, options)
-    on_stage("passes")
-    notes = _run_passes(captures)
-    on_stage("equivalence")
-    evidence = _gather_evidence(captures, options)
+    proven = _prove_all(_capture(source, options), options, on_stage)
     on_stage("package")
     digest = digest_source(source.path) if source.path else ""
-    components = tuple(
-        _make_component(capture, options, found, pass_notes, digest)
-        for capture, found, pass_notes in zip(captures, evidence, notes, strict=True)
-    )
+    captures = [each.capture for each in proven]
+    components = tuple(_make_component(each, options, digest) for each in proven)
     resources = tuple(resource for capture in captures for resource in capture.resources)
     assets = {name: data for capture in captures for name, data in capture.assets.items()}
     return Package(
@@ -122,14 +111,19 @@ def _is_wider(one: Tolerance, other: Tolerance) -> bool:
 
 
 def capture_source(source: Source, options: ConvertOptions) -> list[Capture]:
-    """Every callable that was asked for, as its front end captures it; before the passes.
+    """Every callable that was asked for, as its front end captures it, before the passes; nothing is proven.
 
     Raises:
         UsageError, SourceError, UnsupportedError: as `convert_source`.
     """
+    captures = _capture(source, options)
+    return [each if isinstance(each, Capture) else first_capture(each) for each in captures]
+
+
+def _capture(source: Source, options: ConvertOptions) -> list[Capture | Alternatives]:
     try:
         front_end = importlib.import_module(FRONT_ENDS[source.kind])
-        captures: list[Capture] = front_end.capture(source, options)
+        captures: list[Capture | Alternatives] = front_end.capture(source, options)
     except (TransloadError, MemoryError):
         raise
     except ModuleNotFoundError as error:
@@ -157,40 +151,31 @@ def _unclassified(error: Exception, source: Source) -> UnsupportedError:
     )
 
 
-def _run_passes(captures: list[Capture]) -> list[tuple[str, ...]]:
-    """Run the passes over each capture's model, in place; what they have to say of each."""
-    reports = [run_passes(capture.model, frozenset(each.input.name for each in capture.state)) for capture in captures]
-    if unsupported := tuple(operation for report in reports for operation in find_unsupported(report.model)):
-        raise UnsupportedError(
-            f"The captured graph holds {len(unsupported)} operations that are not ONNX's own.", operations=unsupported
-        )
-    return [report.notes for report in reports]
+def _prove_all(captures: list[Capture | Alternatives], options: ConvertOptions, on_stage: OnStage) -> list[Proven]:
+    """Those with one way together, since they share weights; the others one by one. In the order in which they came."""
+
+    def make_interface(capture: Capture) -> Interface:
+        return _make_interface(capture, options, Proof("none"))
+
+    single = [each for each in captures if isinstance(each, Capture)]
+    together = iter(prove(single, make_interface, options, on_stage) if single else ())
+    return [
+        next(together) if isinstance(each, Capture) else choose(each, make_interface, options, on_stage)
+        for each in captures
+    ]
 
 
-def _gather_evidence(captures: list[Capture], options: ConvertOptions) -> list[Evidence]:
-    """Check each capture inside a package on disk, which is what will be loaded later."""
-    components = tuple(
-        Component(capture.component, _make_interface(capture, options, Proof("none")), capture.model)
-        for capture in captures
-    )
-    with tempfile.TemporaryDirectory(prefix="transload-") as scratch:
-        path = Path(scratch) / "scratch.tload"
-        if options.proof != "none":
-            Package("scratch", components).save(path)
-        return [check_equivalence(capture, path, options) for capture in captures]
-
-
-def _make_component(
-    capture: Capture, options: ConvertOptions, evidence: Evidence, pass_notes: tuple[str, ...], digest: str
-) -> Component:
-    capture, frozen = freeze_dimensions(capture, evidence.dynamic)
-    notes = tuple(dict.fromkeys((*capture.notes, *pass_notes, *evidence.proof.notes, *frozen)))
+def _make_component(proven: Proven, options: ConvertOptions, digest: str) -> Component:
+    evidence = proven.evidence
+    capture, frozen = freeze_dimensions(proven.capture, evidence.dynamic)
+    notes = tuple(dict.fromkeys((*capture.notes, *proven.notes, *evidence.proof.notes, *frozen)))
     proof = msgspec.structs.replace(evidence.proof, notes=notes)
     interface = _make_interface(capture, options, proof)
     interface = msgspec.structs.replace(interface, tolerances=interface.tolerances | evidence.tolerances)
-    if not interface.source.sha256:
-        record: SourceRecord = msgspec.structs.replace(interface.source, sha256=digest)
-        interface = msgspec.structs.replace(interface, source=record)
+    record: SourceRecord = msgspec.structs.replace(
+        interface.source, sha256=interface.source.sha256 or digest, way=capture.way
+    )
+    interface = msgspec.structs.replace(interface, source=record)
     return Component(capture.component, interface, capture.model, evidence.vectors)
 
 

@@ -17,6 +17,29 @@ Leaf = Callable[[str, Any], Tensor | None]
 """Describes the value at a path, whose name the path becomes; None where the framework does not call it a tensor."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Container:
+    """How objects of a library's class hold tensors.
+
+    Args:
+        open: Gives what is in an object, in dicts, lists and tuples.
+        close: Makes a new object like the given one around such content.
+    """
+
+    open: Callable[[Any], Any]
+    close: Callable[[Any, Any], Any]
+
+
+CONTAINERS: dict[str, Container] = {}
+"""By the qualified name of the class, which its subclasses share. By name, so that no library need be imported."""
+
+
+def find_container(value: Any) -> Container | None:
+    """The container that a value is, by its class or one above it."""
+    names = (f"{cls.__module__}.{cls.__qualname__}" for cls in type(value).__mro__)
+    return next((CONTAINERS[name] for name in names if name in CONTAINERS), None)
+
+
 def build_tree(value: Any, leaf: Leaf, path: str) -> Node:
     """The tree of `value`, its leaves described by `leaf` and named by their paths, which begin with `path`.
 
@@ -55,6 +78,8 @@ def build_output_tree(value: Any, leaf: Leaf, taken: Iterable[str] = ()) -> Node
 
 def map_leaves(value: Any, replace: Callable[[str, Any], Any], path: str) -> Any:
     """A value of the same structure, in which `replace(path, item)` stands for whatever is no structure."""
+    if (container := find_container(value)) is not None:
+        return container.close(value, map_leaves(container.open(value), replace, path))
     children = _children(value)
     if children is None:
         return replace(path, value)
@@ -123,6 +148,8 @@ def _build(value: Any, leaf: Leaf, path: str, child_path: Callable[[str], str]) 
         return Nothing()
     if isinstance(value, bool | int | float | str):
         return Constant(value)
+    if (container := find_container(value)) is not None:
+        return _build(container.open(value), leaf, path, child_path)
     children = _children(value)
     if children is None:
         raise UnsupportedError(

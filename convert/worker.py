@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from transload.convert.options import ConvertOptions, InputSpec, Proof
+from transload.convert.options import ConvertOptions, InputSpec, Proof, Select
 from transload.convert.platform import limit_this_process, peak_memory_bytes
 from transload.convert.sandbox import enter_sandbox
 from transload.serialize.errors import ERROR_CLASSES, ExecutionError, TransloadError, WorkerError, error_fields
@@ -53,12 +53,14 @@ class Limits(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True, tag="convert", tag_field="work"):
     """A conversion, as it crosses the process border: paths and plain values only, no pickles.
 
-    The fields are those of `ConvertOptions`; `example` is the path of a .npz file.
+    The fields are those of `ConvertOptions`; `example` and `second_example` are paths of .npz files.
     """
 
     source: str
     inputs: tuple[InputSpec, ...] = ()
     example: str | None = None
+    second_example: str | None = None
+    select: Select = "first"
     opset: int | None = None
     methods: tuple[str, ...] = ()
     all_methods: bool = False
@@ -192,6 +194,8 @@ def _read_options(request: Request) -> ConvertOptions:
     return ConvertOptions(
         inputs=request.inputs,
         example=None if request.example is None else read_npz(request.example),
+        second_example=None if request.second_example is None else read_npz(request.second_example),
+        select=request.select,
         opset=request.opset,
         methods=request.methods,
         task=request.task,

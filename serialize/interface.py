@@ -73,12 +73,17 @@ class Tolerance(msgspec.Struct, frozen=True):
 
 
 class SourceRecord(msgspec.Struct, frozen=True):
-    """Where a component came from. `sha256` is empty for a source that was an object in memory."""
+    """Where a component came from.
+
+    `sha256` is empty for a source that was an object in memory. `way` says how it was captured, where there is more
+    than one way: `trace`, `script`, `export`.
+    """
 
     kind: str
     framework: str
     framework_version: str
     sha256: str = ""
+    way: str = ""
 
 
 class Case(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+import transload.convert.torch.caches  # noqa: F401  (makes caches known as containers)
 from transload.convert.capture import Array
 from transload.convert.options import ConvertOptions, make_example
 from transload.convert.structure import build_tree, map_leaves, nest

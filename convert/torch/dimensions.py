@@ -13,7 +13,7 @@ from transload.serialize.dtypes import dtype_from_numpy
 from transload.serialize.errors import UsageError
 
 Dimensions = Mapping[str, Mapping[int, str]]
-"""Names of the dynamic dimensions: leaf name -> axis -> name. Equal names are equal sizes."""
+"""Names of the dynamic dimensions: leaf name -> axis -> name. Equal names are equal sizes; `a+b` is a sum of others."""
 
 _SMALLEST = 2
 """torch.export takes sizes 0 and 1 in an example for constants."""
@@ -66,17 +66,23 @@ def widened_example(example: Mapping[str, Array], dimensions: Dimensions) -> dic
 
 
 def example_at_other_sizes(
-    example: Mapping[str, Array], dimensions: Dimensions
+    example: Mapping[str, Array], dimensions: Dimensions, accepted: Mapping[str, int] | None = None
 ) -> tuple[dict[str, Array], dict[str, int]]:
-    """The example with its values repeated or cut to other sizes, and these sizes by name. No two are equal."""
+    """The example with its values repeated or cut to other sizes, and these sizes by name. No two are equal.
+
+    Args:
+        example: The tensors.
+        dimensions: Which axes may vary.
+        accepted: Sizes that the source is known to take, by name of the dimension.
+    """
     former = dimension_sizes(example, dimensions)
     sizes: dict[str, int] = {}
     sums = find_sums(former)
     for name, size in former.items():
         if name in sums:
             continue
-        size += 1
-        while size in (*former.values(), *sizes.values()):
+        size = (accepted or {}).get(name, size + 1)
+        while size in (*former.values(), *sizes.values()) and name not in (accepted or {}):
             size += 1
         sizes[name] = size
     sizes = _with_sums({**former, **sizes})
@@ -91,6 +97,12 @@ def dimension_sizes(example: Mapping[str, Array], dimensions: Dimensions) -> dic
 def _with_sums(sizes: Mapping[str, int]) -> dict[str, int]:
     """The same sizes, where those that are sums of others follow these."""
     return {**sizes, **{name: int(add_terms(terms, sizes)) for name, terms in find_sums(sizes).items()}}
+
+
+def independent_dimensions(dimensions: Dimensions) -> frozenset[str]:
+    """The names of the dimensions that are no sums of others."""
+    names = {dim for axes in dimensions.values() for dim in axes.values()}
+    return frozenset(names - set(find_sums(names)))
 
 
 def _resize(example: Mapping[str, Array], dimensions: Dimensions, sizes: Mapping[str, int]) -> dict[str, Array]:

@@ -60,7 +60,7 @@ def export_program(
             ) from error
         raise UnsupportedError(
             f"torch cannot export the module: {_first_line(root)}",
-            where=_user_line(root),
+            where=find_user_line(root),
             hint="Change that line so that torch.export can trace it, or convert a TorchScript file of the module.",
         ) from error
     assert exported is not None
@@ -104,7 +104,7 @@ def _frozen_dimensions(message: str, names: tuple[str, ...]) -> list[str]:
     return [f"{names[int(index)]!r} has size {size} on axis {axis}" for size, index, axis in found]
 
 
-def _user_line(error: BaseException) -> str:
+def find_user_line(error: BaseException) -> str:
     """The innermost line of the user's own code on the way to the error."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith((_TORCH, _OURS, "<")):

@@ -106,6 +106,13 @@ def mark_moving_axes(model: ir.Model, moving: MovingAxes) -> None:
     rename_dimensions(model, names)
 
 
+def name_found_symbols(model: ir.Model, prefix: str) -> None:
+    """Make identifiers of the symbols that begin with a prefix: `?7` becomes `size_7`."""
+    known = {dim.value for value in _values(model) for dim in value.shape or () if not isinstance(dim, int)}
+    found = {word for dim in known if dim for word in re.findall(rf"{re.escape(prefix)}\d+", dim)}
+    rename_dimensions(model, {symbol: f"size_{symbol.removeprefix(prefix)}" for symbol in found})
+
+
 def name_other_dimensions(model: ir.Model) -> None:
     """Name the remaining symbols of inputs and outputs after the first tensor and axis that has them (`scores_dim0`).
 

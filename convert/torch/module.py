@@ -1,4 +1,4 @@
-"""Capturing an nn.Module: an object, what a factory makes, or a trusted pickle, through torch.export."""
+"""Capturing an nn.Module: an object, what a factory makes, or a trusted pickle."""
 
 from __future__ import annotations
 
@@ -12,85 +12,83 @@ from typing import Any
 
 import torch
 
-from transload.convert.capture import Capture
-from transload.convert.options import DEFAULT_OPSET, ConvertOptions
+from transload.convert.capture import Alternatives, Feed
+from transload.convert.options import ConvertOptions
 from transload.convert.source import Source
 from transload.convert.torch.arguments import Arguments, bind_arguments, describe_signature, described_values
-from transload.convert.torch.assembly import assemble, prepare_example, run_example
-from transload.convert.torch.dimensions import Dimensions
-from transload.convert.torch.dynamo_exporter import export_program
-from transload.convert.torch.graph import strip_initializer_prefix
+from transload.convert.torch.assembly import prepare_example, run_example
+from transload.convert.torch.dimensions import independent_dimensions
+from transload.convert.torch.dynamo_exporter import find_user_line
+from transload.convert.torch.found_dimensions import FoundDimensions, compare_examples, find_dimensions
+from transload.convert.torch.module_state import find_state
 from transload.convert.torch.probing import probe_other_sizes
-from transload.convert.torch.reference import TorchReference, evaluating, flatten_outputs
+from transload.convert.torch.quiet import quiet
+from transload.convert.torch.reference import TorchReference
 from transload.convert.torch.tensors import to_torch
+from transload.convert.torch.ways import Callee, ways_to_capture
 from transload.convert.torch.weights import load_weights
 from transload.serialize.errors import SourceError, UsageError
 
 
-def capture(source: Source, options: ConvertOptions) -> list[Capture]:
-    """The module's forward as one component.
+def capture(source: Source, options: ConvertOptions) -> list[Alternatives]:
+    """The module's forward as one component, with the ways to capture it.
 
     The module is in eval mode while it is captured or run, and in its own mode afterwards.
 
     Raises:
         UsageError: inputs are missing or do not fit, the factory gives no module, or weights do not fit.
-        UnsupportedError: torch cannot export the module; all operators without translation are listed.
+        UnsupportedError: the module's results or state fit no interface.
         SourceError: a pickle that was not declared as trusted.
     """
-    module = _load_module(source, options)
-    arguments, example, dimensions = prepare_example(_find_arguments(module, source, options), options)
-    reference = TorchReference(module, arguments, lambda: copy.deepcopy(module).double(), set_eval=True)
-    outputs = run_example(reference, example)
-    moving = probe_other_sizes(reference, outputs, example, dimensions)
-
-    flat = _FlatModule(module, arguments)
-    with evaluating(flat):
-        model, notes = export_program(
-            flat,
-            tuple(arguments.tensors().values()),
-            _dynamic_shapes(example, dimensions),
-            opset=options.opset or DEFAULT_OPSET,
-            names=tuple(example),
-        )
-    strip_initializer_prefix(model, "module.")
-    return [
-        assemble(
-            source,
-            model,
-            arguments,
-            outputs,
-            reference,
-            example=example,
-            dimensions=dimensions,
-            moving=moving,
-            notes=notes,
-        )
-    ]
+    callee = prepare_module(_load_module(source, options), source, options)
+    names = independent_dimensions(callee.dimensions)
+    return [Alternatives(callee.component, ways_to_capture(callee), names)]
 
 
-class _FlatModule(torch.nn.Module):
-    """The module with tensors only: positional tensors in, a flat tuple of tensors out.
+def prepare_module(module: torch.nn.Module, source: Source, options: ConvertOptions) -> Callee:
+    """Run a module until enough is known of it to capture it.
 
-    torch's exporter fails on constants among the outputs and names nested inputs after its own fashion.
+    Raises:
+        UsageError: inputs are missing or do not fit.
+        UnsupportedError: its results or state fit no interface.
     """
+    arguments, example, dimensions = prepare_example(_find_arguments(module, source, options), options)
+    first = TorchReference(module, arguments, lambda: module, set_eval=True, refuses_changes=False)
+    state = find_state(module, lambda: run_example(first, example), example)
+    reference = TorchReference(
+        module, arguments, lambda: copy.deepcopy(module).double(), set_eval=True, state=state, refuses_changes=False
+    )
+    found = FoundDimensions(dimensions, example)
+    if options.second_example is not None:
+        found = FoundDimensions(compare_examples(example, options.second_example), example)
+    elif all(spec.shape is None for spec in options.inputs):
+        found = find_dimensions(example, lambda feed: _find_refusal(reference, feed))
+    outputs = run_example(reference, found.example)
+    return Callee(
+        source,
+        module,
+        arguments.replaced({name: to_torch(array) for name, array in found.example.items()}),
+        found.example,
+        found.dimensions,
+        outputs,
+        reference,
+        probe_other_sizes(reference, outputs, found.example, found.dimensions, found.accepted),
+        state=state,
+        notes=found.fixed,
+        opset=options.opset,
+    )
 
-    def __init__(self, module: torch.nn.Module, arguments: Arguments) -> None:
-        super().__init__()
-        self.module = module
-        self._arguments = arguments
-        self._names = tuple(arguments.tensors())
 
-    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        args, kwargs = self._arguments.fill(dict(zip(self._names, tensors, strict=True)))
-        return tuple(flatten_outputs(self.module(*args, **kwargs), self._names)[1].values())
-
-
-def _dynamic_shapes(example: dict[str, Any], dimensions: Dimensions) -> Any:
-    """Every declared dimension on its own: torch finds by itself which must be equal."""
-    if not dimensions:
-        return None
-    dynamic = torch.export.Dim.DYNAMIC
-    return (tuple(dict.fromkeys(dimensions.get(name, ()), dynamic) for name in example),)
+def _find_refusal(reference: TorchReference, feed: Feed) -> str | None:
+    """The line of the module's code that refuses a feed; None where it takes it."""
+    # A module refuses sizes in any way that Python code can fail.
+    try:
+        with quiet():
+            reference.run(feed)
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return find_user_line(error) or lines[0]
+    return None
 
 
 def _find_arguments(module: torch.nn.Module, source: Source, options: ConvertOptions) -> Arguments:

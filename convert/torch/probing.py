@@ -18,7 +18,11 @@ MovingAxes = Mapping[str, Mapping[int, str | None]]
 
 
 def probe_other_sizes(
-    reference: TorchReference, outputs: Node, example: Mapping[str, Array], dimensions: Dimensions
+    reference: TorchReference,
+    outputs: Node,
+    example: Mapping[str, Array],
+    dimensions: Dimensions,
+    accepted: Mapping[str, int] | None = None,
 ) -> MovingAxes:
     """The axes of the outputs whose size follows the inputs' dynamic dimensions.
 
@@ -26,13 +30,14 @@ def probe_other_sizes(
 
     Args:
         outputs: What the source returns for `example`.
+        accepted: Sizes that the source is known to take, by name of the dimension.
 
     Raises:
         UnsupportedError: the source returns another number of tensors, or other constants, at other sizes.
     """
     if not dimensions:
         return {}
-    other, sizes = example_at_other_sizes(example, dimensions)
+    other, sizes = example_at_other_sizes(example, dimensions, accepted)
     there = _try_observe(reference, other)
     if there is None:
         return {}

@@ -38,7 +38,7 @@ class TorchReference:
         method: The method to call.
         state: What the module changes of itself.
         set_eval: Whether the module must be put in eval mode for each run, and back afterwards.
-        refuses_changes: Whether `observe` refuses a module that changes buffers which are not `state`.
+        refuses_changes: Whether `observe` refuses a module that changes buffers which are not `state`, and mends them.
     """
 
     def __init__(
@@ -91,10 +91,11 @@ class TorchReference:
         Raises:
             UnsupportedError: the source changes its own buffers, or returns what no interface can hold.
         """
-        before = {name: (buffer, buffer.clone()) for name, buffer in self._module.named_buffers()}
+        before = {}
+        if self._refuses_changes:
+            before = {name: (buffer, buffer.clone()) for name, buffer in self._module.named_buffers()}
         tree, found = self._call(self._module, {name: to_torch(array) for name, array in feed.items()})
-        changed = _restore_buffers(self._module, before)
-        if changed and self._refuses_changes:
+        if self._refuses_changes and (changed := _restore_buffers(self._module, before)):
             raise UnsupportedError(
                 f"The module changes its own buffers in forward: {', '.join(changed)}.",
                 hint="A package holds no state yet. Pass the state in and out as tensors.",
@@ -111,7 +112,7 @@ class TorchReference:
         with (
             torch.no_grad(),
             evaluating(module) if self._set_eval else contextlib.nullcontext(),
-            _at_state(module, self._state, tensors),
+            at_state(module, self._state, tensors),
         ):
             value = call(*args, **kwargs)
             tree, found = flatten_outputs(value, self._inputs)
@@ -150,13 +151,13 @@ def attribute_tensor(value: torch.Tensor | float | int | bool) -> torch.Tensor:
     return torch.tensor(value, dtype=torch.float64 if isinstance(value, float) else None)
 
 
-def _set_attribute(module: torch.nn.Module, path: str, value: Any) -> None:
+def set_attribute(module: torch.nn.Module, path: str, value: Any) -> None:
     owner, _, name = path.rpartition(".")
     setattr(get_attribute(module, owner) if owner else module, name, value)
 
 
 @contextlib.contextmanager
-def _at_state(
+def at_state(
     module: torch.nn.Module, state: tuple[StateTensor, ...], tensors: Mapping[str, torch.Tensor]
 ) -> Iterator[None]:
     """The module with its state as the feed has it, or else a copy of its own; its own again afterwards."""
@@ -164,12 +165,12 @@ def _at_state(
     for each in state:
         own = former[each.path]
         given = tensors[each.input] if each.input in tensors else attribute_tensor(own).clone()
-        _set_attribute(module, each.path, given if isinstance(own, torch.Tensor) else type(own)(given.item()))
+        set_attribute(module, each.path, given if isinstance(own, torch.Tensor) else type(own)(given.item()))
     try:
         yield
     finally:
         for path, own in former.items():
-            _set_attribute(module, path, own)
+            set_attribute(module, path, own)
 
 
 def _restore_buffers(module: torch.nn.Module, before: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> list[str]:
@@ -181,7 +182,7 @@ def _restore_buffers(module: torch.nn.Module, before: dict[str, tuple[torch.Tens
             changed.append(name)
             with torch.no_grad():
                 former.copy_(copy)
-            _set_attribute(module, name, former)
+            set_attribute(module, name, former)
     return changed
 
 

@@ -146,6 +146,16 @@ def _find_arguments(module: Any, method: str, source: Source, options: ConvertOp
         given = described_values(options, known)
     if unknown := [name for name in given if name not in names]:
         raise UsageError(f"The {method} has no parameter {unknown[0]!r}.", hint=f"Its parameters are: {known}.")
+    return Arguments(fit_parameters(module, method, given), {})
+
+
+def fit_parameters(module: Any, method: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for every parameter, in order and in the form of its type: given, its default, or None.
+
+    Raises:
+        UsageError: a parameter has neither value nor default; all of these are listed.
+    """
+    parameters = _parameters(module, method)
     values: dict[str, Any] = {}
     missing = []
     for parameter in parameters:
@@ -160,10 +170,10 @@ def _find_arguments(module: Any, method: str, source: Source, options: ConvertOp
     if missing:
         raise UsageError(
             f"Parameters without a value: {', '.join(missing)}.",
-            where=f"parameters of {method}: {known}",
+            where=f"parameters of {method}: {', '.join(map(_describe, parameters)) or 'none'}",
             hint="Describe each with --input NAME:DTYPE[DIMS], or give --example FILE.npz.",
         )
-    return Arguments(values, {})
+    return values
 
 
 def _describe(parameter: Any) -> str:

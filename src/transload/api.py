@@ -20,6 +20,7 @@ def convert_model(
     *,
     inputs: Sequence[str | InputSpec] = (),
     example: Mapping[str, Any] | str | Path | None = None,
+    second_example: Mapping[str, Any] | str | Path | None = None,
     opset: int | None = None,
     signature: str | Sequence[str] = (),
     inputs_as_nchw: Sequence[str] = (),
@@ -32,6 +33,7 @@ def convert_model(
     atol: float | None = None,
     rtol: float | None = None,
     proof: Literal["full", "quick", "none"] = "full",
+    select: Literal["first", "fastest"] = "first",
     trust_source: bool = False,
     license: str | None = None,
 ) -> Package:
@@ -43,6 +45,7 @@ def convert_model(
         args, kwargs: Example arguments of a torch module, Keras model or `tf.function`, as it takes them.
         inputs: Descriptions of inputs, `tokens:int64[batch,seq]`; a dimension with a name is dynamic.
         example: Example inputs by parameter name, or a .npz file of them.
+        second_example: Torch modules: another one; what differs in size between the two is dynamic.
         opset: The ONNX opset to write; None means 20 for TorchScript, otherwise 18.
         signature: TensorFlow: signatures or functions of a SavedModel or `tf.Module`, each a component; none means all.
             An input of one only is described as `signature.input`.
@@ -57,6 +60,7 @@ def convert_model(
         weights: Module factories: a safetensors file.
         atol, rtol: A tolerance of the caller's own; recorded in the package.
         proof: How much evidence to gather: `full`, `quick` or `none`.
+        select: Torch modules: of the ways to capture one, the `first` that is proven, or the `fastest` of all that are.
         trust_source: Whether files that can run code when they are read may be read.
         license: The model's licence, an SPDX expression such as `Apache-2.0`; recorded in the package.
 
@@ -75,6 +79,7 @@ def convert_model(
     options = ConvertOptions(
         inputs=tuple(parse_input_spec(spec) if isinstance(spec, str) else spec for spec in inputs),
         example=_read_example(example),
+        second_example=_read_example(second_example),
         opset=opset,
         signatures=(signature,) if isinstance(signature, str) else tuple(signature),
         inputs_as_nchw=tuple(inputs_as_nchw),
@@ -87,6 +92,7 @@ def convert_model(
         atol=atol,
         rtol=rtol,
         proof=proof,
+        select=select,
         trust_source=trust_source,
         license=license,
     )

@@ -25,6 +25,7 @@ PAGES = (
     "docs/commands.md",
     "docs/compare.md",
     "docs/torchscript.md",
+    "docs/modules.md",
     "docs/tensorflow.md",
     "docs/transformers.md",
     "docs/tuning.md",
@@ -98,6 +99,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         make_tensorflow_files(folder)
         np.savez(folder / "in.npz", tokens=np.array([[1, 2, 3], [4, 5, 6]]))
         make_keys(folder)
+        np.savez(folder / "long.npz", tokens=np.array([[1, 2, 3, 4]]))
         yield folder
     finally:
         os.chdir(before)

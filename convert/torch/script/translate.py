@@ -10,9 +10,10 @@ import onnx_ir as ir
 import torch
 
 from transload.convert.structure import map_leaves
+from transload.convert.torch.graph import name_found_symbols
 from transload.convert.torch.reference import attribute_tensor, get_attribute
 from transload.convert.torch.script.attributes import Attributes
-from transload.convert.torch.script.builder import IR_VERSION, Builder
+from transload.convert.torch.script.builder import IR_VERSION, SYMBOL_PREFIX, Builder
 from transload.convert.torch.script.dtypes import NUMBER_DTYPE, to_onnx
 from transload.convert.torch.script.interpreter import Interpreter
 from transload.convert.torch.script.literals import from_python
@@ -156,7 +157,9 @@ class _Translator:
         for tensor in results:
             self.b.graph.outputs.append(_output(self.interpreter, tensor))
         store_transposed(self.b.graph)
-        return Translation(ir.Model(self.b.graph, ir_version=IR_VERSION), self.slots, tuple(self.b.notes))
+        model = ir.Model(self.b.graph, ir_version=IR_VERSION)
+        name_found_symbols(model, SYMBOL_PREFIX)
+        return Translation(model, self.slots, tuple(self.b.notes))
 
     def _make_input(self, path: str, item: torch.Tensor, axes: Mapping[int, str]) -> Tensor:
         shape = [axes.get(axis, size) for axis, size in enumerate(item.shape)]

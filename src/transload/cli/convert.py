@@ -42,7 +42,13 @@ def parse_size(text: str) -> int:
     metavar="NAME:DTYPE[DIMS]",
     help="Describe an input; a dimension with a name is dynamic. Repeat for each input.",
 )
-@click.option("--example", metavar="FILE.npz", help="Example inputs, by parameter name.")
+@click.option(
+    "--example",
+    "examples",
+    multiple=True,
+    metavar="FILE.npz",
+    help="Example inputs, by parameter name. A second one of other sizes tells which dimensions are dynamic.",
+)
 @click.option("--opset", type=click.IntRange(7), help="The ONNX opset (default: 20 for TorchScript, otherwise 18).")
 @click.option("--method", "methods", multiple=True, help="TorchScript: a method instead of forward. Repeatable.")
 @click.option("--all-methods", is_flag=True, help="TorchScript: every method that the file exports, each a component.")
@@ -79,6 +85,13 @@ def parse_size(text: str) -> int:
     show_default=True,
     help="How much evidence to gather that source and package agree.",
 )
+@click.option(
+    "--select",
+    type=click.Choice(["first", "fastest"]),
+    default="first",
+    show_default=True,
+    help="Module: of several ways to capture it, the first that is proven, or the fastest of all that are.",
+)
 @click.option("--trust-source", is_flag=True, help="Read the source even if that can run code in it.")
 @click.option("--license", metavar="SPDX", help="The model's licence, such as Apache-2.0; recorded.")
 @click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Give up after this.")
@@ -93,6 +106,7 @@ def convert(
     output: Path,
     inputs: tuple[str, ...],
     outputs: str | None,
+    examples: tuple[str, ...],
     time_limit: float | None,
     cpu_limit: float | None,
     memory_limit: int | None,
@@ -117,11 +131,16 @@ def convert(
       transload convert my-model/ -o model.tload --task text-classification
       transload convert saved_model/ -o model.tload --signature serving_default --inputs-as-nchw image
       transload convert my_models:make_tagger -o tagger.tload --weights tagger.safetensors --example in.npz
+      transload convert my_models:make_tagger -o tagger.tload --example short.npz --example long.npz --select fastest
     """
+    if len(examples) > 2:
+        raise click.UsageError("--example can be given twice, not more often.")
     request = Request(
         source=source,
         inputs=tuple(parse_input_spec(text) for text in inputs),
         outputs=tuple(name.strip() for name in outputs.split(",")) if outputs else (),
+        example=examples[0] if examples else None,
+        second_example=examples[1] if len(examples) > 1 else None,
         **options,
     )
     limits = Limits(time_limit, memory_limit, cpu_limit, file_limit, sandbox=not no_sandbox)

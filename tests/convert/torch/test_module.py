@@ -61,11 +61,13 @@ def make_with(argument: int) -> torch.nn.Module:
     return torch.nn.Linear(argument, 1)
 
 
-def capture_module(module: Any, *specs: str, args: Any = (), kwargs: Any = None, **options: Any) -> Capture:
+def capture_module(
+    module: Any, *specs: str, args: Any = (), kwargs: Any = None, way: str = "export", **options: Any
+) -> Capture:
     inputs = tuple(parse_input_spec(spec) for spec in specs)
     source = Source(SourceKind.TORCH_MODULE, None, module, args, kwargs)
-    [result] = capture(source, ConvertOptions(inputs=inputs, **options))
-    return result
+    [alternatives] = capture(source, ConvertOptions(inputs=inputs, **options))
+    return alternatives.ways[way]()
 
 
 def random(*shape: int, seed: int = 1) -> np.ndarray[Any, Any]:
@@ -212,22 +214,6 @@ def test_code_that_torch_cannot_trace_is_named_with_its_line() -> None:
         capture_module(Branch(), "x[3]")
 
 
-def test_a_module_with_state_is_refused_and_left_as_it_was() -> None:
-    class Counter(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.register_buffer("count", torch.zeros(1))
-
-        def forward(self, x: Tensor) -> Tensor:
-            self.count = self.count + 1
-            return x + self.count
-
-    module = Counter()
-    with pytest.raises(UnsupportedError, match="own buffers in forward: count"):
-        capture_module(module, "x[3]")
-    assert module.count.item() == 0
-
-
 def test_float64_is_computed_by_a_copy() -> None:
     module = make_linear()
     result = capture_module(module, "input[n,3]")
@@ -371,7 +357,8 @@ def test_a_pickle_is_read_only_if_it_is_trusted(tmp_path: Path, assert_agrees: A
     inputs = (parse_input_spec("input[n,3]"),)
     with pytest.raises(SourceError, match="--trust-source"):
         capture(source, ConvertOptions(inputs=inputs))
-    [result] = capture(source, ConvertOptions(inputs=inputs, trust_source=True))
+    [alternatives] = capture(source, ConvertOptions(inputs=inputs, trust_source=True))
+    result = alternatives.ways["trace"]()
     x = random(4, 3)
     assert_agrees(result, {"input": x}, {"output": module(torch.from_numpy(x)).detach()})
 

@@ -1,0 +1,188 @@
+"""Choosing among the ways to capture a callable: the first whose capture is proven, or the fastest of those."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from transload.convert.capture import Alternatives, Capture
+from transload.convert.equivalence import Evidence, check_equivalence
+from transload.convert.options import ConvertOptions
+from transload.convert.passes import find_unsupported, run_passes
+from transload.runtime import load
+from transload.serialize import Component, Package
+from transload.serialize.errors import (
+    ExecutionError,
+    MismatchError,
+    TransloadError,
+    UnsupportedError,
+    UnsupportedOperation,
+)
+from transload.serialize.interface import Interface, Proof
+
+OnStage = Callable[[str], None]
+MakeInterface = Callable[[Capture], Interface]
+
+ROUNDS = 5
+"""How often each proven capture is run when the fastest is asked for."""
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A capture after the passes, what these had to say, and the evidence that it is right."""
+
+    capture: Capture
+    notes: tuple[str, ...]
+    evidence: Evidence
+
+
+def prove(
+    captures: Sequence[Capture], make_interface: MakeInterface, options: ConvertOptions, on_stage: OnStage
+) -> list[Proven]:
+    """Take captures through passes and equivalence, inside one package on disk, which is what will be loaded later.
+
+    Raises:
+        UnsupportedError: operations that are not ONNX's own are left in a graph; all are listed.
+        MismatchError: source and package do not give the same outputs.
+    """
+    on_stage("passes")
+    reports = [run_passes(capture.model, frozenset(each.input.name for each in capture.state)) for capture in captures]
+    if unsupported := tuple(operation for report in reports for operation in find_unsupported(report.model)):
+        raise UnsupportedError(
+            f"The captured graph holds {len(unsupported)} operations that are not ONNX's own.", operations=unsupported
+        )
+    on_stage("equivalence")
+    with tempfile.TemporaryDirectory(prefix="transload-") as scratch:
+        path = Path(scratch) / "scratch.tload"
+        if options.proof != "none":
+            _save(captures, make_interface, path)
+        evidence = [check_equivalence(capture, path, options) for capture in captures]
+    return [Proven(*each) for each in zip(captures, (report.notes for report in reports), evidence, strict=True)]
+
+
+def choose(
+    alternatives: Alternatives, make_interface: MakeInterface, options: ConvertOptions, on_stage: OnStage
+) -> Proven:
+    """The first way that is proven with all dimensions; else the one proven with the most of them.
+
+    With `options.proof` at `none` ways are still told apart by a quick check, which is not called a proof. With
+    `options.select` at `fastest` every way is tried, and of those that keep the most dimensions the one that runs the
+    example fastest is taken.
+
+    Raises:
+        UnsupportedError, MismatchError: no way gives the source's answers; what was wrong with each is listed.
+    """
+    checking = dataclasses.replace(options, proof="quick") if options.proof == "none" else options
+    failures: dict[str, TransloadError] = {}
+    found: list[Proven] = []
+    for way, capture in alternatives.ways.items():
+        on_stage("capture")
+        try:
+            captured = dataclasses.replace(capture(), way=way)
+            [proven] = prove([captured], make_interface, checking, on_stage)
+        except (UnsupportedError, MismatchError, ExecutionError) as error:
+            failures[way] = error
+            continue
+        found.append(proven)
+        if options.select == "first" and proven.evidence.dynamic >= alternatives.dimensions:
+            break
+    if not found:
+        raise _no_way(failures)
+    most = max(len(_kept(each, alternatives)) for each in found)
+    best = [each for each in found if len(_kept(each, alternatives)) == most]
+    times = _measure(best, make_interface) if options.select == "fastest" and len(best) > 1 else {}
+    chosen = min(best, key=lambda each: times.get(each.capture.way, 0.0))
+    notes = (
+        f"Captured by way of {chosen.capture.way}.",
+        *(f"By way of {way}: {describe_failure(error)}" for way, error in failures.items()),
+        *(_describe_fewer(each, alternatives) for each in found if each not in best),
+        *(f"By way of {way} the example takes {seconds * 1e3:.2f} ms." for way, seconds in times.items()),
+    )
+    unproven = Evidence(Proof("none"), dynamic=chosen.evidence.dynamic)
+    evidence = unproven if options.proof == "none" else chosen.evidence
+    return Proven(chosen.capture, (*notes, *chosen.notes), evidence)
+
+
+def first_capture(alternatives: Alternatives) -> Capture:
+    """What the first way gives that is open; nobody knows whether it is right.
+
+    Raises:
+        UnsupportedError: none is open.
+    """
+    failures: dict[str, TransloadError] = {}
+    for way, capture in alternatives.ways.items():
+        try:
+            return dataclasses.replace(capture(), way=way)
+        except UnsupportedError as error:
+            failures[way] = error
+    raise _no_way(failures)
+
+
+def describe_failure(error: TransloadError) -> str:
+    """What was wrong with a way, in one line."""
+    details = error.details()
+    text = " ".join(error.what.split())
+    if details:
+        text += f" {details[0].strip()}" + (f" (and {len(details) - 1} more)" if len(details) > 1 else "")
+    return f"{text} ({error.where})" if error.where else text
+
+
+def _save(captures: Sequence[Capture], make_interface: MakeInterface, path: Path) -> None:
+    components = (Component(each.component, make_interface(each), each.model) for each in captures)
+    Package("scratch", tuple(components)).save(path)
+
+
+def _kept(proven: Proven, alternatives: Alternatives) -> frozenset[str]:
+    return proven.evidence.dynamic & alternatives.dimensions
+
+
+def _describe_fewer(proven: Proven, alternatives: Alternatives) -> str:
+    names = ", ".join(sorted(alternatives.dimensions - proven.evidence.dynamic))
+    return f"By way of {proven.capture.way}: not dynamic: {names}."
+
+
+def _measure(candidates: list[Proven], make_interface: MakeInterface) -> dict[str, float]:
+    """The shortest time of each for its example, in seconds; the candidates take turns."""
+    with tempfile.TemporaryDirectory(prefix="transload-") as scratch:
+        models = {}
+        for each in candidates:
+            path = Path(scratch) / f"{each.capture.way.replace(' ', '_')}.tload"
+            _save([each.capture], make_interface, path)
+            models[each.capture.way] = load(path, each.capture.component, device="cpu"), each.capture.example
+        times = dict.fromkeys(models, float("inf"))
+        for _ in range(ROUNDS + 1):
+            for way, (model, example) in models.items():
+                start = time.perf_counter()
+                model.run(None, example)
+                times[way] = min(times[way], time.perf_counter() - start)
+        return times
+
+
+def _no_way(failures: dict[str, TransloadError]) -> TransloadError:
+    """One error for all ways: what they differ in where one came as far as to be compared, else what they lack."""
+    if len(failures) == 1:
+        return next(iter(failures.values()))
+    lines = tuple(f"{way}: {describe_failure(error)}" for way, error in failures.items())
+    differing = [error for error in failures.values() if isinstance(error, MismatchError)]
+    if differing:
+        first = differing[0]
+        return MismatchError(first.what, report=(*first.report, *lines), where=first.where, hint=first.hint)
+    operations = tuple(
+        dataclasses.replace(operation, reason=f"{way}: {operation.reason}" if operation.reason else way)
+        for way, error in failures.items()
+        for operation in getattr(error, "operations", ())
+    )
+    rows = tuple(
+        UnsupportedOperation(way, error.where, error.what)
+        for way, error in failures.items()
+        if not getattr(error, "operations", ())
+    )
+    return UnsupportedError(
+        "The module cannot be captured in any way.",
+        operations=(*operations, *rows),
+        hint="Change these lines, or convert a TorchScript file of the module.",
+    )

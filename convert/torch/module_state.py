@@ -1,0 +1,123 @@
+"""Finding what a module changes of itself from call to call: buffers, and tensors that are plain attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from transload.convert.structure import map_leaves
+from transload.convert.torch.reference import StateTensor, get_attribute, set_attribute
+from transload.serialize.errors import UnsupportedError, UnsupportedOperation
+
+_Kept = tuple[Any, Any]
+"""An attribute's value, and a copy of it from when it was looked at."""
+
+
+def find_state(
+    module: torch.nn.Module, call: Callable[[], object], taken: Mapping[str, Any]
+) -> tuple[StateTensor, ...]:
+    """The attributes that calls change, with names for the tensors that carry them.
+
+    What was no tensor before the first call, and is not changed by the second, is a cache that has been filled.
+    Afterwards every attribute that was there has its former value.
+
+    Args:
+        module: The source, in eval mode.
+        call: Calls it.
+        taken: The names of the inputs.
+
+    Raises:
+        UnsupportedError: the module changes numbers, or tensors inside of containers, or it makes its state in the
+            first call; all such attributes are listed.
+    """
+    before = dict(_attributes(module))
+    try:
+        call()
+        between = dict(_attributes(module))
+        call()
+        after = dict(_attributes(module))
+    finally:
+        _restore(module, before)
+    changed = [
+        path
+        for path in after
+        if (path in between and _differ(between[path], after[path]))
+        or (_is_tensor(before.get(path)) and _differ(before[path], after[path]))
+    ]
+    if refused := tuple(_refusal(path, before.get(path)) for path in changed if not _is_tensor(before.get(path))):
+        raise UnsupportedError(
+            "The module changes attributes from call to call that are no tensors before the first call.",
+            operations=refused,
+            hint="Make state a buffer that has its dtype and rank from the start (register_buffer).",
+        )
+    found = []
+    for path in changed:
+        name = path
+        while name in taken:
+            name += "_state"
+        found.append(StateTensor(path, name, f"{name}_next"))
+    return tuple(found)
+
+
+def _attributes(module: torch.nn.Module) -> Iterator[tuple[str, _Kept]]:
+    """Every tensor and number among the attributes, with paths; those inside of lists and dicts too."""
+    for prefix, child in module.named_modules():
+        owned = dict(child.named_buffers(recurse=False))
+        owned |= {name: value for name, value in vars(child).items() if not name.startswith("_") and name != "training"}
+        for name, value in owned.items():
+            path = f"{prefix}.{name}" if prefix else name
+            found: dict[str, Any] = {}
+            if isinstance(value, list | tuple | dict):
+                _collect(value, path, found)
+            else:
+                found[path] = value
+            for place, item in found.items():
+                if isinstance(item, torch.Tensor):
+                    yield place, (item, item.detach().clone())
+                elif isinstance(item, bool | int | float):
+                    yield place, (item, item)
+
+
+def _collect(value: Any, path: str, found: dict[str, Any]) -> None:
+    """Tensors in a container; numbers in containers are settings, of which there are many."""
+
+    def keep(place: str, item: Any) -> Any:
+        if isinstance(item, torch.Tensor):
+            found[place] = item
+        return item
+
+    try:
+        map_leaves(value, keep, path)
+    # Containers with keys or classes of their own are no state that could be carried.
+    except (UnsupportedError, TypeError, ValueError):
+        return
+
+
+def _differ(one: _Kept, other: _Kept) -> bool:
+    first, second = one[1], other[1]
+    if isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
+        same = first.dtype == second.dtype and first.shape == second.shape
+        return not (same and torch.equal(first.nan_to_num(), second.nan_to_num()))
+    return type(first) is not type(second) or first != second
+
+
+def _is_tensor(kept: _Kept | None) -> bool:
+    return kept is not None and isinstance(kept[0], torch.Tensor)
+
+
+def _refusal(path: str, before: _Kept | None) -> UnsupportedOperation:
+    what = "not there before the first call" if before is None else f"a Python {type(before[0]).__name__}"
+    return UnsupportedOperation(path, reason=what)
+
+
+def _restore(module: torch.nn.Module, before: Mapping[str, _Kept]) -> None:
+    for path, (value, copy) in before.items():
+        if "/" in path:
+            continue
+        if isinstance(value, torch.Tensor):
+            with torch.no_grad():
+                value.copy_(copy)
+        if get_attribute(module, path) is not value:
+            set_attribute(module, path, value)
