@@ -82,8 +82,7 @@ def choose(
     for way, capture in alternatives.ways.items():
         on_stage("capture")
         try:
-            captured = dataclasses.replace(capture(), way=way)
-            [proven] = prove([captured], make_interface, checking, on_stage)
+            [proven] = prove([_capture(way, capture)], make_interface, checking, on_stage)
         except (UnsupportedError, MismatchError, ExecutionError) as error:
             failures[way] = error
             continue
@@ -116,7 +115,7 @@ def first_capture(alternatives: Alternatives) -> Capture:
     failures: dict[str, TransloadError] = {}
     for way, capture in alternatives.ways.items():
         try:
-            return dataclasses.replace(capture(), way=way)
+            return _capture(way, capture)
         except UnsupportedError as error:
             failures[way] = error
     raise _no_way(failures)
@@ -129,6 +128,23 @@ def describe_failure(error: TransloadError) -> str:
     if details:
         text += f" {details[0].strip()}" + (f" (and {len(details) - 1} more)" if len(details) > 1 else "")
     return f"{text} ({error.where})" if error.where else text
+
+
+def _capture(way: str, capture: Callable[[], Capture]) -> Capture:
+    """What a way gives. Whatever it fails with says that this way is closed, not that the others are.
+
+    Raises:
+        UnsupportedError: the way is closed.
+    """
+    try:
+        return dataclasses.replace(capture(), way=way)
+    except (UnsupportedError, MemoryError):
+        raise
+    except TransloadError as error:
+        raise UnsupportedError(error.what, where=error.where, hint=error.hint) from error
+    except Exception as error:
+        line = next((line for line in str(error).splitlines() if line.strip()), "")
+        raise UnsupportedError(f"{type(error).__name__}: {line.strip()}") from error
 
 
 def _save(captures: Sequence[Capture], make_interface: MakeInterface, path: Path) -> None:

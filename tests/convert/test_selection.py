@@ -135,6 +135,14 @@ def test_if_a_way_differs_and_none_is_right_that_is_the_error() -> None:
     assert caught.value.report[-1].startswith("two: Source and package differ")
 
 
+def test_a_way_that_breaks_is_a_closed_way() -> None:
+    def break_down() -> Capture:
+        raise KeyError("weight")
+
+    found = select({"broken": break_down, "good": right}, proof="quick")
+    assert found.notes[:2] == ("Captured by way of good.", "By way of broken: KeyError: 'weight'")
+
+
 def test_one_way_alone_keeps_its_own_error() -> None:
     with pytest.raises(TransloadError, match=r"^Not this way\."):
         select({"one": refuse("aten::a")})
