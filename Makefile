@@ -62,6 +62,7 @@ conformance: setup
 
 # timm imports torchvision, whose builds for CPU not every index has; beside the others, so that nothing else meets it.
 CONFORMANCE := build/conformance
+.PHONY: conformance-torch
 conformance-torch: setup
 	[ -d $(CONFORMANCE)/timm ] || $(PYTHON) -m pip install --quiet --no-deps --target $(CONFORMANCE) \
 		timm==1.0.31 torchvision==0.28.0 pillow==13.0.0
