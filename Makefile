@@ -57,6 +57,14 @@ bench: setup
 	$(PYTHON) benchmarks/convert.py
 	$(PYTHON) benchmarks/latency.py
 
+# Each takes an hour of a machine that does nothing else.
+.PHONY: bench-speed bench-load
+bench-speed: setup
+	cd benchmarks && ../$(PYTHON) speed.py
+
+bench-load: setup
+	cd benchmarks && ../$(PYTHON) load.py
+
 conformance: setup
 	$(PYTHON) -m benchmarks.torch_operators
 

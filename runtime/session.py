@@ -11,6 +11,7 @@ import onnxruntime as ort
 
 from transload.runtime.configuration import Configuration, provider_list, session_options
 from transload.runtime.device import CPU, Providers
+from transload.runtime.platform import return_free_memory
 from transload.runtime.tuning.entry import TunedVariant
 from transload.serialize.errors import ExecutionError, TransloadError, UnsupportedError
 from transload.serialize.package_file import Integrity, PackageFile
@@ -71,6 +72,8 @@ def create_tuned_session(
         options = session_options(configuration, str(variant.archive.path.parent))
         session = open_session(variant.model_bytes(), options, provider_list(configuration), where)
     variant.archive.check_unchanged()
+    # ONNX Runtime packed every weight once, to compare it with the stored one, and freed it again.
+    return_free_memory()
     return session
 
 

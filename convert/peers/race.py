@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Contestant:
-    """A runtime and what it opens. `runner` is `module:function`, `environment` is added to the process's own."""
+    """A runtime and what it opens: a module by `runners.py`; `environment` is added to the process's own."""
 
     name: str
     runner: str

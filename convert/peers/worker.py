@@ -28,9 +28,8 @@ def main() -> None:
     # Whatever runtimes print must not stand between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    module, _, name = runner.partition(":")
     feed = read_inputs(inputs)
-    open_model = getattr(importlib.import_module(module), name)
+    open_model = importlib.import_module(runner).open_model
     before = private_bytes()
     start = time.perf_counter()
     run = open_model(source, int(threads))
