@@ -6,7 +6,7 @@ TYPING := build/typing/transload
 
 LOADER := build/cpp
 
-.PHONY: setup demo test lint types loader loader-test unit broken fuzz bench conformance clean
+.PHONY: setup demo test lint types loader loader-test unit broken fuzz bench conformance conformance-keras clean
 
 setup: $(STAMP)
 
@@ -69,7 +69,7 @@ conformance: setup
 	$(PYTHON) -m benchmarks.torch_operators
 
 # timm imports torchvision, whose builds for CPU not every index has; beside the others, so that nothing else meets it.
-CONFORMANCE := build/conformance
+CONFORMANCE := build/conformance conformance-keras
 .PHONY: conformance-torch
 conformance-torch: setup
 	[ -d $(CONFORMANCE)/timm ] || $(PYTHON) -m pip install --quiet --no-deps --target $(CONFORMANCE) \

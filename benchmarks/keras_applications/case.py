@@ -1,0 +1,164 @@
+"""One model: saved, converted by tf2onnx and by transload, proven, and both graphs timed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnxruntime
+
+from transload.serialize import open_package
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build" / "keras_applications"
+
+LATENCY_CALLS = 40
+LATENCY_S = 20.0
+"""Both sessions together stop after this, however many calls there were."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a model; seconds, bytes, and in `proof` what the proof says, or the error.
+
+    `latency_ratio` is our fastest call beside tf2onnx's, on one thread, calls taking turns: on a shared machine the
+    fastest call is what the graph takes.
+    """
+
+    name: str
+    size: int
+    weights_bytes: int
+    proven: bool
+    proof: str
+    load_peak_bytes: int
+    raw_s: float
+    raw_peak_bytes: int
+    ours_s: float
+    ours_peak_bytes: int
+    raw_ms: float
+    ours_ms: float
+    latency_ratio: float
+    raw_error: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One process: seconds, its largest resident set with its children's, exit status, and what it printed."""
+
+    seconds: float
+    peak_bytes: int
+    status: int
+    output: str
+
+
+def run_case(name: str) -> Outcome:
+    """Measure one model; what it leaves on disk is removed, except for the outcome."""
+    folder = BUILD / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        outcome = _run_case(name, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    (BUILD / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(outcome)))
+    return outcome
+
+
+def _run_case(name: str, folder: Path) -> Outcome:
+    saved, raw_file, package = folder / "saved_model", folder / "raw.onnx", folder / "m.tload"
+    facts = json.loads(_demand(_python("-m", "benchmarks.keras_applications.models", name, str(saved))))
+    load = _python("-c", f"import tensorflow as tf; tf.saved_model.load({str(saved)!r})")
+    _demand(load)
+    convert = ("-m", "tf2onnx.convert", "--saved-model", str(saved), "--output", str(raw_file), "--opset", "18")
+    raw = _python(*convert)
+    command = ("-m", "transload.cli", "convert", str(saved), "-o", str(package), "--json")
+    ours = _python(*command, "--proof", "none")
+    full = _python(*command, "--proof", "full") if ours.status == 0 else ours
+    proven, proof = _read_proof(full, package)
+    raw_ms, ours_ms, ratio = 0.0, 0.0, 0.0
+    if raw.status == 0 and ours.status == 0:
+        raw_ms, ours_ms, ratio = _measure_latency(raw_file, package, folder, facts["size"])
+    return Outcome(
+        name,
+        facts["size"],
+        facts["weights_bytes"],
+        proven,
+        proof,
+        load.peak_bytes,
+        raw.seconds,
+        raw.peak_bytes,
+        ours.seconds,
+        ours.peak_bytes,
+        raw_ms,
+        ours_ms,
+        ratio,
+        raw.output.strip().splitlines()[-1] if raw.status else "",
+    )
+
+
+def _read_proof(full: Run, package: Path) -> tuple[bool, str]:
+    """Whether the proof is complete, over a batch that may vary, and what it says."""
+    if full.status:
+        return False, json.loads(full.output)["error"]["message"].splitlines()[0]
+    (component,) = open_package(package).component_names
+    interface = open_package(package).interface(component)
+    (image,) = interface.inputs.values()
+    dynamic = isinstance(getattr(image, "shape", (None,))[0], str)
+    unmoved = [note for note in interface.proof.notes if "hardly changed" in note]
+    equal = [case for case in interface.proof.cases if case.result in ("equal", "noise")]
+    error = max(case.max_abs_error for case in equal)
+    text = f"{len(equal)} of {len(interface.proof.cases)} input sets agree, largest error {error:.1e}"
+    return dynamic and not unmoved, text if dynamic else f"{text}; the batch is fixed"
+
+
+def _measure_latency(raw: Path, package: Path, folder: Path, size: int) -> tuple[float, float, float]:
+    """Median milliseconds of tf2onnx's graph and of ours, and the ratio of the fastest calls."""
+    _demand(_python("-m", "transload.cli", "unpack", str(package), "-o", str(folder / "unpacked")))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    graphs = raw, next((folder / "unpacked").rglob("model.onnx"))
+    sessions = [onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]) for path in graphs]
+    image = np.random.default_rng(0).standard_normal((1, size, size, 3)).astype(np.float32)
+    took: tuple[list[float], list[float]] = ([], [])
+    began = time.perf_counter()
+    for call in range(LATENCY_CALLS + 2):
+        for session, seconds in zip(sessions, took, strict=True):
+            start = time.perf_counter()
+            session.run(None, {session.get_inputs()[0].name: image})
+            seconds.append(time.perf_counter() - start)
+        if call > 4 and time.perf_counter() - began > LATENCY_S:
+            break
+    theirs, ours = (seconds[2:] for seconds in took)
+    return statistics.median(theirs) * 1e3, statistics.median(ours) * 1e3, min(ours) / min(theirs)
+
+
+def _python(*arguments: str) -> Run:
+    """Run Python to its end; peak memory is the largest process's."""
+    log = BUILD / "output.txt"
+    start = time.perf_counter()
+    with log.open("w") as output, (BUILD / "errors.txt").open("w") as errors:
+        process = subprocess.Popen([sys.executable, *arguments], stdout=output, stderr=errors, cwd=ROOT)
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - start
+    text = log.read_text() or (BUILD / "errors.txt").read_text()
+    return Run(seconds, usage.ru_maxrss * 1024, process.returncode, text)
+
+
+def _demand(run: Run) -> str:
+    """What a run printed last.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    if run.status:
+        raise RuntimeError(run.output)
+    return run.output.strip().splitlines()[-1] if run.output.strip() else ""

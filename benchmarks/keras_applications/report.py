@@ -1,0 +1,89 @@
+"""Writing the outcomes as docs/keras-applications.md."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.keras_applications.case import Outcome
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "keras-applications.md"
+
+COLUMNS = (
+    *("model", "side", "weights MB", "proof", "raw s", "ours s", "ratio", "raw MB", "ours MB", "bound MB"),
+    *("raw ms", "ours ms", "ratio"),
+)
+MEMORY_FACTOR = 3
+TIME_LIMIT = 0.7
+LATENCY_LIMIT = 1.02
+"""What counts as no worse: two timings of one graph differ by so much."""
+
+
+def write_report(outcomes: Sequence[Outcome], missing: Sequence[str]) -> None:
+    """Replace the page by one about these outcomes, and name the models that were not run."""
+    packages = ("tensorflow-cpu", "keras", "tf2onnx", "onnxruntime", "transload")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    ordered = sorted(outcomes, key=lambda outcome: (outcome.weights_bytes, outcome.name))
+    lines = [
+        "# Models of keras.applications",
+        "",
+        "Written by `make conformance-keras`; do not edit. Each model with random weights, calibrated so that errors",
+        "show, at its smallest legal input, as a SavedModel. `raw` is `tf2onnx.convert --saved-model`, `ours` is",
+        "`transload convert --proof none`, each alone in its process. Memory is the largest process's resident set;",
+        "the bound is TensorFlow's own load of the SavedModel plus three times the weights. Latency is that of one",
+        "image in ONNX Runtime on one thread, the two graphs taking turns; its ratio is that of the fastest calls.",
+        "",
+        f"{datetime.datetime.now(tz=datetime.UTC).date()}, {os.cpu_count()} cores, {versions}:",
+        "",
+        *_summary(ordered, missing),
+        "",
+        f"| {' | '.join(COLUMNS)} |",
+        "|---" * len(COLUMNS) + "|",
+        *map(_row, ordered),
+        "",
+    ]
+    PAGE.write_text("\n".join(lines))
+
+
+def _summary(outcomes: Sequence[Outcome], missing: Sequence[str]) -> list[str]:
+    larger = outcomes[len(outcomes) // 2 :]
+    timed = [outcome for outcome in outcomes if outcome.latency_ratio]
+    ratios = sorted(outcome.ours_s / outcome.raw_s for outcome in larger if not outcome.raw_error)
+    fast = _count(larger, lambda each: bool(each.raw_error) or each.ours_s <= TIME_LIMIT * each.raw_s)
+    spread = f" (ratios {ratios[0]:.2f} to {ratios[-1]:.2f})" if ratios else ""
+    lines = [
+        f"- {_count(outcomes, lambda each: each.proven)} are proven, at several batch sizes.",
+        f"- {_count(outcomes, lambda each: each.ours_peak_bytes <= _bound(each))} stay within the bound of memory.",
+        f"- {fast} of the larger half take at most {TIME_LIMIT} of tf2onnx's time{spread}.",
+        f"- {_count(timed, lambda each: each.latency_ratio <= LATENCY_LIMIT)} are no slower than tf2onnx's graph, "
+        f"within {LATENCY_LIMIT - 1:.0%}.",
+    ]
+    if missing:
+        lines.append(f"- Not run: {', '.join(missing)}.")
+    return lines
+
+
+def _count(outcomes: Sequence[Outcome], holds: Callable[[Outcome], bool]) -> str:
+    return f"{sum(bool(holds(outcome)) for outcome in outcomes)} of {len(outcomes)}"
+
+
+def _bound(outcome: Outcome) -> int:
+    return outcome.load_peak_bytes + MEMORY_FACTOR * outcome.weights_bytes
+
+
+def _row(outcome: Outcome) -> str:
+    mark = "" if outcome.proven else "**not proven**: "
+    raw = "failed | " if outcome.raw_error else f"{outcome.raw_s:.1f} | "
+    ratio = "" if outcome.raw_error else f"{outcome.ours_s / outcome.raw_s:.2f}"
+    return (
+        f"| {outcome.name} | {outcome.size} | {outcome.weights_bytes / 1e6:.0f} | {mark}{_cell(outcome.proof)} | {raw}"
+        f"{outcome.ours_s:.1f} | {ratio} | {outcome.raw_peak_bytes / 1e6:.0f} | {outcome.ours_peak_bytes / 1e6:.0f} | "
+        f"{_bound(outcome) / 1e6:.0f} | {outcome.raw_ms:.1f} | {outcome.ours_ms:.1f} | {outcome.latency_ratio:.3f} |"
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
