@@ -20,6 +20,7 @@ import msgspec
 
 from transload.convert.compare.result import Comparison
 from transload.convert.platform import exits_on_termination, kill_group, signal_name
+from transload.convert.verbosity import SWITCH
 from transload.convert.worker import CompareRequest, Done, Event, Failure, Limits, Request, Stage, Unprotected, Work
 from transload.serialize.errors import ERROR_CLASSES, UsageError, WorkerError
 from transload.serialize.platform import sync_folder
@@ -153,7 +154,7 @@ def _worker(
                 stdout=output,
                 stderr=output,
                 pass_fds=[writer],
-                env=os.environ | {"TMPDIR": str(temporary)},
+                env=os.environ | {"TMPDIR": str(temporary)} | ({SWITCH: "1"} if log is None else {}),
                 start_new_session=True,
             )
         finally:

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# Read once, when the libraries load. Level 3 leaves out all but fatal messages of TensorFlow's C++ code.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from transload.convert.verbosity import is_verbose
+
+if not is_verbose():
+    # Read once, when the libraries load. Level 3 leaves out all but fatal messages of TensorFlow's C++ code.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 if "tensorflow" not in sys.modules:
     # oneDNN's kernels (softmax, fused convolutions and products) give 0 where a NaN came in; TensorFlow's own do not.
@@ -23,7 +26,13 @@ KEEPS_NAN = os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0"
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Send nowhere what Python prints, and what C++ code writes straight to file descriptors 1 and 2."""
+    """Send nowhere what Python prints, and what C++ code writes straight to file descriptors 1 and 2.
+
+    Does nothing where the user asked to see it.
+    """
+    if is_verbose():
+        yield
+        return
     with contextlib.ExitStack() as stack:
         # What Python still holds back for the real streams stays there.
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,3 +86,25 @@ def test_a_source_that_loses_nan_has_no_answer_for_it(monkeypatch: pytest.Monkey
     with pytest.raises(ValueError, match="lose NaN"):
         found.reference.run({name: row})
     found.reference.run({name: np.ones((1, 3), np.float32)})
+
+
+def run_python(code: str, *arguments: str) -> tuple[str, str]:
+    # This process has asked TensorFlow to be quiet, which a user's shell has not.
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout, done.stderr
+
+
+def test_a_conversion_in_python_writes_nothing_to_the_terminal(saved_model: Path, tmp_path: Path) -> None:
+    code = "import sys, transload as tl; tl.convert_model(sys.argv[1], proof='quick').save(sys.argv[2])"
+    assert run_python(code, str(saved_model), str(tmp_path / "m.tload")) == ("", "")
+
+
+def test_verbose_brings_tensorflow_s_own_words_back(saved_model: Path, tmp_path: Path) -> None:
+    code = "from transload.cli import main; main()"
+    arguments = ["convert", str(saved_model), "-o", str(tmp_path / "m.tload"), "--proof", "none"]
+    _, quiet = run_python(code, *arguments)
+    _, verbose = run_python(code, *arguments, "--verbose")
+    assert quiet == ""
+    assert "This TensorFlow binary is optimized" in verbose
