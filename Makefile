@@ -69,12 +69,15 @@ conformance: setup
 	$(PYTHON) -m benchmarks.torch_operators
 
 # timm imports torchvision, whose builds for CPU not every index has; beside the others, so that nothing else meets it.
-CONFORMANCE := build/conformance conformance-keras
+CONFORMANCE := build/conformance
 .PHONY: conformance-torch
 conformance-torch: setup
 	[ -d $(CONFORMANCE)/timm ] || $(PYTHON) -m pip install --quiet --no-deps --target $(CONFORMANCE) \
 		timm==1.0.31 torchvision==0.28.0 pillow==13.0.0
 	PYTHONPATH=$(CONFORMANCE) $(PYTHON) -m benchmarks.architectures
+
+conformance-keras: setup
+	$(PYTHON) -m benchmarks.keras_applications
 
 clean:
 	rm -rf build .venv
