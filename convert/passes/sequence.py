@@ -50,18 +50,9 @@ def _quiet_passes() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def run_passes(model: ir.Model, state: frozenset[str] = frozenset()) -> PassReport:
-    """Bring a captured graph into the form in which packages hold graphs. Changes the model in place.
-
-    Args:
-        model: The graph.
-        state: The names of inputs that keep their initializers, as the value before the first call.
-
-    Raises:
-        UnsupportedError: the model uses features that the oldest supported ONNX Runtime cannot read.
-    """
-    notes = []
-    passes: tuple[ir.passes.PassBase, ...] = (
+def portable_passes() -> tuple[ir.passes.PassBase, ...]:
+    """The passes themselves."""
+    return (
         SetIrVersionPass(),
         RemoveUnusedNodesPass(),
         RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]
@@ -74,8 +65,21 @@ def run_passes(model: ir.Model, state: frozenset[str] = frozenset()) -> PassRepo
         TidyMetadataPass(),
         CanonicalNamesPass(),
     )
+
+
+def run_passes(model: ir.Model, state: frozenset[str] = frozenset()) -> PassReport:
+    """Bring a captured graph into the form in which packages hold graphs. Changes the model in place.
+
+    Args:
+        model: The graph.
+        state: The names of inputs that keep their initializers, as the value before the first call.
+
+    Raises:
+        UnsupportedError: the model uses features that the oldest supported ONNX Runtime cannot read.
+    """
+    notes = []
     model.graph.inputs[:] = [value for value in model.graph.inputs if value.name in state or not value.is_initializer()]
-    for each in passes:
+    for each in portable_passes():
         with _quiet_passes():
             result = each(model)
         model = result.model

@@ -9,6 +9,7 @@ from transload.cli.compare import compare
 from transload.cli.convert import convert
 from transload.cli.inspect import inspect
 from transload.cli.pack import pack
+from transload.cli.passes import passes
 from transload.cli.profile import profile
 from transload.cli.run import run
 from transload.cli.sign import sign
@@ -36,5 +37,5 @@ def main() -> None:
     """
 
 
-for command in (convert, inspect, verify, compare, run, bench, profile, tune, pack, unpack, sign):
+for command in (convert, inspect, verify, compare, run, bench, profile, tune, passes, pack, unpack, sign):
     main.add_command(command)

@@ -13,6 +13,7 @@ from rich.table import Table
 from transload.cli.command import Command, json_option, make_console, write_json
 from transload.cli.summary import size_text
 from transload.convert.npz import read_npz
+from transload.convert.passes.tuned_sets import make_graphs
 from transload.runtime.model import choose_component
 from transload.runtime.tuning.cache import CacheEntry, clear_cache, list_cache
 from transload.runtime.tuning.search import Trial
@@ -74,6 +75,7 @@ def tune(
     tuning = tune_component(
         opened,
         name,
+        graphs=make_graphs(opened, name),
         inputs=None if inputs is None else read_npz(inputs),
         threads=threads,
         seconds_per_trial=seconds,
