@@ -94,17 +94,31 @@ def _capture_functions(
 ) -> list[Capture]:
     parameters = {name: frozenset(parameter_values(function)) for name, function in functions.items()}
     captures = []
+    refused: dict[str, UnsupportedError] = {}
     for name, function in functions.items():
         own = options_for(name, parameters, options)
         try:
             captured = capture_function(name_function(name, function, own), own, kind)
         except UnsupportedError as error:
-            if len(functions) > 1:
-                error.where = error.where or f"signature {name!r}"
-                error.hint = error.hint or "Choose other signatures with --signature."
-            raise
-        captures.append(replace(captured, notes=captured.notes + notes))
+            refused[name] = error
+        else:
+            captures.append(replace(captured, notes=captured.notes + notes))
+    if refused:
+        raise _join_refusals(refused, len(functions))
     return captures
+
+
+def _join_refusals(refused: Mapping[str, UnsupportedError], count: int) -> UnsupportedError:
+    """One error for all the signatures that cannot be converted."""
+    first = next(iter(refused.values()))
+    if count == 1:
+        return first
+    return UnsupportedError(
+        f"{len(refused)} of {count} signatures cannot be converted. {first.what}",
+        operations=tuple(dict.fromkeys(operation for error in refused.values() for operation in error.operations)),
+        where=f"signature {', '.join(map(repr, refused))}",
+        hint="Choose other signatures with --signature.",
+    )
 
 
 def _choose_functions(loaded: Any, options: ConvertOptions) -> tuple[dict[str, Any], tuple[str, ...]]:

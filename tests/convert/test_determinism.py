@@ -22,13 +22,16 @@ from transload.convert.tensorflow.framework import tf
 
 SPEC = "x:float32[batch,6]"
 
+Sources = dict[str, dict[str, Any]]
+"""The options of each source by its name."""
+
 CONVERT = """
 import json, sys, time
 real = time.time
 time.time = lambda: real() + float(sys.argv[3])
 import transload as tl
-for name, (source, inputs) in json.loads(sys.argv[1]).items():
-    tl.convert_model(source, inputs=inputs).save(f"{sys.argv[2]}/{name}.tload")
+for name, (source, options) in json.loads(sys.argv[1]).items():
+    tl.convert_model(source, **options).save(f"{sys.argv[2]}/{name}.tload")
 """
 
 
@@ -48,7 +51,7 @@ class Net(torch.nn.Module):
         return {"scores": self.scores(hidden), "hidden": hidden}
 
 
-def torch_sources(folder: Path) -> dict[str, list[str]]:
+def torch_sources(folder: Path) -> Sources:
     torch.jit.script(Net()).save(str(folder / "scripted.pt"))
     plain = torch.nn.Sequential(torch.nn.Linear(6, 300), torch.nn.Tanh())
     torch.jit.trace(plain, torch.zeros(2, 6)).save(str(folder / "traced.pt"))
@@ -58,14 +61,14 @@ def torch_sources(folder: Path) -> dict[str, list[str]]:
         "import torch\ndef make():\n    torch.manual_seed(1)\n    return torch.nn.Linear(6, 300)\n"
     )
     return {
-        "scripted.pt": [SPEC],
-        "traced.pt": ["input:float32[batch,6]"],
-        "program.pt2": [],
-        "factories:make": ["input:float32[batch,6]"],
+        "scripted.pt": {"inputs": [SPEC]},
+        "traced.pt": {"inputs": ["input:float32[batch,6]"]},
+        "program.pt2": {},
+        "factories:make": {"inputs": ["input:float32[batch,6]"]},
     }
 
 
-def tensorflow_sources(folder: Path) -> dict[str, list[str]]:
+def tensorflow_sources(folder: Path) -> Sources:
     keras.utils.set_random_seed(4)
     x = keras.Input((6,), name="x")
     net = keras.Model(x, keras.layers.Dense(3)(keras.layers.Dense(300, activation="tanh")(x)))
@@ -77,10 +80,40 @@ def tensorflow_sources(folder: Path) -> dict[str, list[str]]:
         tf.tanh(tf.matmul(placeholder, np.ones((6, 300), np.float32)), name="y")
     tf.io.write_graph(graph, str(folder), "graph.pb", as_text=False)
     (folder / "net.tflite").write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(folder / "saved")).convert())
-    return {"net.keras": [], "net.h5": [], "saved": [], "graph.pb": [], "net.tflite": []}
+    save_functions(folder)
+    save_checkpoint(folder)
+    names = "net.keras", "net.h5", "saved", "functions", "graph.pb", "net.tflite"
+    return {**{name: {} for name in names}, "model.ckpt.meta": {"outputs": ["y"]}}
 
 
-def onnx_sources(folder: Path) -> dict[str, list[str]]:
+def save_functions(folder: Path) -> None:
+    """Two functions without signatures over one weight; one has dicts, whose order a SavedModel does not keep."""
+    module = tf.Module()
+    module.weight = tf.Variable(np.arange(1800, dtype=np.float32).reshape(6, 300))
+
+    @tf.function
+    def encode(batch: Any) -> dict[str, Any]:
+        code = tf.matmul(batch["z"], module.weight) + batch["a"]
+        return {"z": code, "a": (code + 1.0, {"k": -code, "b": code * 2.0}), "m": code - 1.0}
+
+    encode.get_concrete_function({"z": tf.TensorSpec([None, 6]), "a": tf.TensorSpec([300])})
+    module.encode = encode
+    module.decode = tf.function(
+        lambda code: tf.matmul(code, module.weight, transpose_b=True), input_signature=[tf.TensorSpec([None, 300])]
+    )
+    tf.saved_model.save(module, str(folder / "functions"), signatures={})
+
+
+def save_checkpoint(folder: Path) -> None:
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        x = tf.compat.v1.placeholder(tf.float32, [None, 6], name="x")
+        weight = tf.compat.v1.get_variable("w", initializer=np.ones((6, 300), np.float32))
+        tf.tanh(tf.matmul(x, weight), name="y")
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.train.Saver().save(session, str(folder / "model.ckpt"))
+
+
+def onnx_sources(folder: Path) -> Sources:
     weight = np.random.default_rng(2).standard_normal((6, 300)).astype(np.float32)
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["y"])],
@@ -92,16 +125,16 @@ def onnx_sources(folder: Path) -> dict[str, list[str]]:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.save(model, folder / "inside.onnx")
     onnx.save(model, folder / "outside.onnx", save_as_external_data=True, location="w.data", size_threshold=0)
-    return {"inside.onnx": [], "outside.onnx": []}
+    return {"inside.onnx": {}, "outside.onnx": {}}
 
 
-def convert(folder: Path, sources: dict[str, list[str]], later_s: float, **environment: str) -> dict[str, bytes]:
-    """Each package's bytes, converted in a process of its own; sources by name, with the inputs' descriptions."""
+def convert(folder: Path, sources: Sources, later_s: float, **environment: str) -> dict[str, bytes]:
+    """Each package's bytes, converted in a process of its own; sources by name, with their options."""
     out = folder.with_name(folder.name + "-packages")
     out.mkdir()
     task: dict[str, Any] = {
-        name.replace(":", "-"): (name if ":" in name else str(folder / name), inputs)
-        for name, inputs in sources.items()
+        name.replace(":", "-"): (name if ":" in name else str(folder / name), options)
+        for name, options in sources.items()
     }
     done = subprocess.run(
         [sys.executable, "-c", CONVERT, json.dumps(task), str(out), str(later_s)],
@@ -116,7 +149,7 @@ def convert(folder: Path, sources: dict[str, list[str]], later_s: float, **envir
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("make", [torch_sources, tensorflow_sources, onnx_sources])
-def test_two_conversions_give_the_same_bytes(make: Callable[[Path], dict[str, list[str]]], tmp_path: Path) -> None:
+def test_two_conversions_give_the_same_bytes(make: Callable[[Path], Sources], tmp_path: Path) -> None:
     first = tmp_path / "first"
     first.mkdir()
     sources = make(first)

@@ -12,8 +12,9 @@ from tensorflow_models import run_capture
 import transload as tl
 from transload.convert.detect import detect_source
 from transload.convert.options import ConvertOptions, parse_input_spec
+from transload.convert.tensorflow.framework import tf
 from transload.convert.tensorflow.keras_file import capture
-from transload.serialize.errors import UsageError
+from transload.serialize.errors import UnsupportedError, UsageError
 from transload.serialize.interface import Dict, Tensor
 
 RNG = np.random.default_rng(5)
@@ -121,3 +122,20 @@ def test_a_subclassed_model_can_be_described() -> None:
 def test_a_subclassed_model_without_arguments_is_refused() -> None:
     with pytest.raises(UsageError, match=r"does not know its inputs(.|\n)*example arguments"):
         capture(detect_source(Scorer()), ConvertOptions())
+
+
+class Bessel(keras.layers.Layer):
+    """An operation that ONNX cannot express."""
+
+    def call(self, x: Any) -> Any:
+        return tf.math.bessel_i0e(x)
+
+
+def test_an_operation_that_cannot_be_converted_is_named_with_its_layer() -> None:
+    x = keras.Input((4,), name="x")
+    model = keras.Model(x, Bessel(name="second_bessel")(Bessel(name="first_bessel")(x)))
+    with pytest.raises(UnsupportedError) as caught:
+        capture(detect_source(model), ConvertOptions())
+    assert [operation.name for operation in caught.value.operations] == ["BesselI0e", "BesselI0e"]
+    for layer in ("first_bessel", "second_bessel"):
+        assert any(f"/{layer}" in operation.location for operation in caught.value.operations)

@@ -108,9 +108,12 @@ def test_the_signature_that_cannot_be_converted_is_named(tmp_path: Path) -> None
     module = tf.Module()
     module.good = tf.function(lambda x: {"y": x + 1.0}, input_signature=[FLOATS])
     module.bad = tf.function(lambda x: {"y": tf.math.bessel_i0e(x)}, input_signature=[FLOATS])
-    tf.saved_model.save(module, str(tmp_path / "m"), signatures={"good": module.good, "bad": module.bad})
-    with pytest.raises(UnsupportedError, match=r"signature 'bad'(.|\n)*BesselI0e(.|\n)*--signature"):
+    module.worse = tf.function(lambda x: {"y": tf.math.igamma(tf.abs(x), x + 9.0)}, input_signature=[FLOATS])
+    functions = {"good": module.good, "bad": module.bad, "worse": module.worse}
+    tf.saved_model.save(module, str(tmp_path / "m"), signatures=functions)
+    with pytest.raises(UnsupportedError, match=r"2 of 3(.|\n)*signature 'bad', 'worse'(.|\n)*--signature") as caught:
         capture(saved(tmp_path / "m"), ConvertOptions())
+    assert {operation.name for operation in caught.value.operations} == {"BesselI0e", "Igamma"}
     (found,) = capture(saved(tmp_path / "m"), ConvertOptions(signatures=("good",)))
     assert found.component == "good"
 
