@@ -8,6 +8,7 @@
 #include "external_tensor.h"
 #include "onnx_contents.h"
 #include "onnx_messages.h"
+#include "unicode.h"
 
 namespace tl {
 namespace {
@@ -94,6 +95,7 @@ class Walker {
     refuse_if(has_training_, "onnx-training", "The model has training information.");
     refuse_if(has_config_, "onnx-config", "The model brings its own session options.");
     refuse_if(graph_depth_ > kMaxGraphDepth, "onnx-depth", "Graphs nest deeper than 30.");
+    refuse_if(has_bad_text_, "onnx-text", "A name or a place in the model is not UTF-8.");
     onnx::check_functions(graph_, functions_, member_);
     if (bad_tensor_) throw *bad_tensor_;
     onnx::check_domains(graph_, functions_, member_);
@@ -175,8 +177,14 @@ class Walker {
     if (field.child == Message::entry && last_string(content, 1) == "ort_config") has_config_ = true;
     if (field.child == Message::opset) add_opset(content);
     if (field.child == Message::function) {
+      for (const std::uint32_t number : {10, 1, 13}) check_text(content, number);
       functions_.emplace_back().name = {last_string(content, 10), last_string(content, 1), last_string(content, 13)};
     }
+  }
+
+  // Notes a text field that is not UTF-8.
+  void check_text(const pbf_reader& message, std::uint32_t number) {
+    has_bad_text_ |= !unicode::decode_utf8(last_string(message, number));
   }
 
   void add_opset(pbf_reader opset) {
@@ -188,6 +196,7 @@ class Walker {
 
   void add_graph_name(const Field& field, const pbf_reader& content) {
     if (field.number == 5) facts_.initializers.insert(last_string(content, 8));
+    if (field.number == 11 || field.number == 12) check_text(content, 1);
     if (field.number == 11) facts_.inputs.push_back(last_string(content, 1));
     if (field.number == 12) facts_.outputs.push_back(last_string(content, 1));
   }
@@ -199,6 +208,7 @@ class Walker {
   void add_node(const pbf_reader& node) {
     Body& body = current_body();
     ++body.nodes;
+    for (const std::uint32_t number : {3, 4, 7, 8}) check_text(node, number);
     std::string domain = last_string(node, 7);
     if (onnx::is_standard_domain(domain)) return;
     body.calls.emplace_back(std::move(domain), last_string(node, 4), last_string(node, 8));
@@ -213,6 +223,12 @@ class Walker {
   }
 
   void add_tensor(Frame& frame) {
+    check_text(frame.reader, 8);
+    pbf_reader entries = frame.reader;
+    while (entries.next(13, pbf_wire_type::length_delimited)) {
+      const pbf_reader entry = entries.get_message();
+      for (const std::uint32_t number : {1, 2}) check_text(entry, number);
+    }
     try {
       for (Edit& edit : point_tensor(frame.reader, member_, place_)) {
         frame.growth += static_cast<std::int64_t>(edit.bytes.size()) - (edit.end - edit.begin);
@@ -260,7 +276,8 @@ class Walker {
   std::optional<Error> bad_tensor_, bad_reference_;
   std::size_t graph_depth_ = 0;
   std::uint64_t messages_ = 0, fields_ = 0;
-  bool has_graph_ = false, has_training_ = false, has_config_ = false, is_long_ = false, is_too_wide_ = false;
+  bool has_graph_ = false, has_training_ = false, has_config_ = false, has_bad_text_ = false;
+  bool is_long_ = false, is_too_wide_ = false;
 };
 
 }  // namespace
