@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,8 @@ from transload.serialize.errors import UsageError
 from transload.serialize.interface import input_tensors, output_tensors
 
 from .conftest import COUNT, SPREAD, TEXT, VOCABULARY, Converted, Saved, ask_module, perturb, without_stop_tokens
+
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama"])
@@ -169,3 +172,35 @@ def test_the_program_prints_token_ids_and_texts(
     sample.main([str(path), "--ids", "5,9,17", "--count", "6", "--temperature", "2", "--top-k", "9", "--seed", "3"])
     assert capsys.readouterr().out == drawn
     assert drawn.splitlines() != first[:1]
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_fifty_tokens_from_cpp_are_those_of_the_module(
+    name: str, saved: Saved, converted: Converted, generate_cpp: Path
+) -> None:
+    prompt = [5, 9, 17, 3, 40]
+    command = [str(generate_cpp), str(converted(name)), str(COUNT), *map(str, prompt)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = [int(word) for word in done.stdout.split()]
+    tokens = torch.tensor([prompt])
+    with torch.no_grad():
+        for _ in range(COUNT):
+            # The whole text every time, without a cache.
+            best = saved(name)[1](tokens, use_cache=False).logits[:, -1].argmax(-1, keepdim=True)
+            tokens = torch.cat((tokens, best), 1)
+    assert found == tokens[0, len(prompt) :].tolist()
+    assert len(set(found)) > 9, "a text of one token would show nothing"
+
+
+@pytest.fixture(scope="module")
+def generate_cpp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """samples/text_generation/generate.cpp, compiled over the built loader."""
+    build, program = ROOT / "build" / "cpp", tmp_path_factory.mktemp("cpp") / "generate"
+    assert (build / "libtransload.so").exists(), "The C++ loader is not built; run `make loader`."
+    source = ROOT / "samples" / "text_generation" / "generate.cpp"
+    flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'cpp_loader' / 'include'}", f"-L{build}"]
+    command = ["c++", *flags, str(source), "-o", str(program), "-ltransload", f"-Wl,-rpath,{build}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return program
