@@ -10,13 +10,9 @@ import onnx_ir as ir
 from transload.convert.structure import map_tensors
 from transload.convert.torch.dimensions import Dimensions
 from transload.convert.torch.probing import MovingAxes
-from transload.convert.torch.script.builder import SYMBOL_PREFIX
 from transload.serialize.dtypes import dtype_from_onnx
 from transload.serialize.errors import UnsupportedError
 from transload.serialize.interface import Dimension, Node, Tensor
-
-_OUR_SYMBOL = re.compile(rf"{re.escape(SYMBOL_PREFIX)}\d+")
-
 
 def name_inputs_and_outputs(model: ir.Model, inputs: Sequence[str], outputs: Sequence[str]) -> None:
     """Rename the graph's inputs and outputs, by position. Other values that have one of the names get another.
@@ -94,7 +90,7 @@ def mark_moving_axes(model: ir.Model, moving: MovingAxes) -> None:
                 wrong = True
             elif name is not None and dim is None:
                 shape[axis] = name
-            elif name is not None and dim is not None and _is_made_up(dim, known):
+            elif name is not None and dim is not None and dim.isidentifier() and dim not in known:
                 names.setdefault(dim, name)
         value.shape = ir.Shape(shape)
     if wrong:
@@ -122,7 +118,7 @@ def name_other_dimensions(model: ir.Model) -> None:
     names: dict[str, str] = {}
     for value in model.graph.outputs:
         for axis, dim in enumerate(graph_shape(value) or ()):
-            if isinstance(dim, str) and _is_made_up(dim, known):
+            if isinstance(dim, str) and dim.isidentifier() and dim not in known:
                 names.setdefault(dim, dimension_name(value.name or "", axis))
     rename_dimensions(model, names)
 
@@ -159,11 +155,6 @@ def strip_initializer_prefix(model: ir.Model, prefix: str) -> None:
         short = name.removeprefix(prefix)
         if short not in used:
             value.name = short
-
-
-def _is_made_up(dim: str, known: set[str]) -> bool:
-    """Whether a dimension has a name of its own that nobody gave it: torch's `s0`, our translator's `?1`."""
-    return dim not in known and (dim.isidentifier() or _OUR_SYMBOL.fullmatch(dim) is not None)
 
 
 def _input_dimensions(model: ir.Model) -> set[str]:
