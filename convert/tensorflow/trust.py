@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,13 @@ DANGEROUS = frozenset(
         "RemoteCall",
     }
 )
-"""Operations that reach out of the graph. InitializeTableFromTextFileV2, with which a model reads the vocabulary in its
-own assets, is not among them."""
+"""Operations that reach out of the graph."""
+
+VOCABULARIES = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
+"""Operations that read a vocabulary: part of many a SavedModel, and dangerous where the file is none of its assets."""
+
+_DT_STRING = 7
+"""tensorflow/core/framework/types.proto."""
 
 SAVERS = frozenset({"SaveV2", "Save", "SaveSlices", "MergeV2Checkpoints"})
 RESTORERS = frozenset({"RestoreV2", "Restore", "RestoreSlice", "LoadAndRemapMatrix"})
@@ -89,6 +94,7 @@ def check_trust(saved_model: Any, path: Path) -> None:
         functions = set(meta_graph.object_graph_def.concrete_functions)
         restored = [meta_graph.saver_def.restore_op_name]
         found |= dict.fromkeys(_find_dangerous(graph))
+        found |= dict.fromkeys(_find_foreign_vocabularies(graph, meta_graph))
         found |= dict.fromkeys(graph.find(RESTORERS, called, functions))
         found |= dict.fromkeys(graph.find(SAVERS, [*called, *restored], functions))
     _refuse(found, path)
@@ -129,6 +135,19 @@ class _Graph:
         for node, function in self._reached(tensors, functions):
             if node.op in operations:
                 yield _describe(node, function)
+
+    def leads_to_constant(self, tensor: str, function: str, allowed: Container[str]) -> bool:
+        """Whether a tensor of a function, or of the graph where that is '', is a constant that is not allowed."""
+        nodes = self.nodes if not function else {node.name: node for node in self.functions[function].node_def}
+        node = nodes.get(_node_name(tensor))
+        while node is not None and node.op == "Identity":
+            node = nodes.get(_node_name(node.input[0]))
+        # In functions constants have names of their own, so none of them is an asset.
+        return node is not None and node.op == "Const" and (bool(function) or node.name not in allowed)
+
+    def is_text(self, name: str) -> bool:
+        """Whether a node of the graph holds strings; False where there is none of that name."""
+        return name in self.nodes and self.nodes[name].attr["dtype"].type == _DT_STRING
 
     def _reached(self, tensors: Iterable[str], functions: Iterable[str]) -> Iterator[tuple[Any, str]]:
         names = [_node_name(tensor) for tensor in tensors]
@@ -182,6 +201,20 @@ def _called_functions(node: Any) -> list[str]:
 
 def _find_dangerous(graph: _Graph) -> Iterator[str]:
     return (_describe(node, function) for node, function in graph.all_nodes() if node.op in DANGEROUS)
+
+
+def _find_foreign_vocabularies(graph: _Graph, meta_graph: Any) -> Iterator[str]:
+    """Readers of vocabularies whose file's name is a constant of the graph and not one of the SavedModel's assets."""
+    assets = {_node_name(asset.tensor_info.name) for asset in meta_graph.asset_file_def}
+    for node, function in graph.all_nodes():
+        if node.op in VOCABULARIES and graph.leads_to_constant(node.input[1], function, assets):
+            yield _describe(node, function)
+    objects = meta_graph.object_graph_def
+    for name, concrete in objects.concrete_functions.items():
+        bound = [objects.nodes[index] for index in concrete.bound_inputs]
+        texts = [each for each in bound if graph.is_text(each.constant.operation)]
+        if texts:
+            yield from graph.find(VOCABULARIES, (), [name])
 
 
 def _describe(node: Any, function: str) -> str:

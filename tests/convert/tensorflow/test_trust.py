@@ -13,7 +13,7 @@ from transload.convert.options import ConvertOptions
 from transload.convert.source import Source, SourceKind
 from transload.convert.tensorflow import graph_def, saved_model
 from transload.convert.tensorflow.framework import tf
-from transload.convert.tensorflow.trust import DANGEROUS, RESTORERS, SAVERS
+from transload.convert.tensorflow.trust import DANGEROUS, RESTORERS, SAVERS, VOCABULARIES, check_trust
 from transload.serialize.errors import SourceError
 
 FLOATS = tf.TensorSpec([4], tf.float32, name="x")
@@ -31,7 +31,7 @@ def frozen(folder: Path, build: Callable[[Any], None]) -> Source:
     return Source(SourceKind.GRAPH_DEF, path)
 
 
-@pytest.mark.parametrize("name", sorted(DANGEROUS | SAVERS | RESTORERS))
+@pytest.mark.parametrize("name", sorted(DANGEROUS | SAVERS | RESTORERS | VOCABULARIES))
 def test_tensorflow_still_has_each_operation_that_is_refused(name: str) -> None:
     # A name that TensorFlow gave up would guard nothing; what came in its place has to be found.
     assert hasattr(tf.raw_ops, name)
@@ -87,3 +87,46 @@ def test_a_saver_that_no_output_needs_may_lie_around(tmp_path: Path) -> None:
 
     (found,) = graph_def.capture(frozen(tmp_path, build), ConvertOptions())
     assert [value.name for value in found.model.graph.outputs] == ["y"]
+
+
+def read_vocabulary(table: Any, path: Any) -> None:
+    tf.raw_ops.InitializeTableFromTextFileV2(table_handle=table, filename=path, key_index=-2, value_index=-1)
+
+
+def save_vocabulary(folder: Path, path: Path, kind: str) -> Source:
+    """A SavedModel whose table comes from a file: an asset, a constant in the function, or one that it captured."""
+    module = tf.Module()
+    if kind == "asset":
+        initializer = tf.lookup.TextFileInitializer(str(path), tf.string, -2, tf.int64, -1)
+        module.table = tf.lookup.StaticHashTable(initializer, -1)
+    else:
+        table = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(["a"], tf.constant([1], tf.int64), tf.string, tf.int64), -1
+        )
+        captured = tf.constant(str(path))
+
+        def initialise() -> Any:
+            read_vocabulary(table.resource_handle, captured if kind == "captured" else str(path))
+            return tf.constant(0)
+
+        module.table = table
+        module.initialise = tf.function(initialise, input_signature=[])
+    words = [tf.TensorSpec([None], tf.string, name="words")]
+    module.serve = tf.function(lambda words: {"ids": module.table.lookup(words)}, input_signature=words)
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
+    return Source(SourceKind.SAVED_MODEL, folder)
+
+
+@pytest.mark.parametrize("kind", ["constant", "captured"])
+def test_a_vocabulary_outside_of_the_assets_is_refused(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "secret.txt").write_text("a\nb\n")
+    source = save_vocabulary(tmp_path / "m", tmp_path / "secret.txt", kind)
+    with pytest.raises(SourceError, match="InitializeTableFromTextFileV2"):
+        saved_model.capture(source, ConvertOptions())
+
+
+def test_a_vocabulary_among_the_assets_is_read(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("a\nb\n")
+    source = save_vocabulary(tmp_path / "m", tmp_path / "words.txt", "asset")
+    assert source.path is not None
+    check_trust(saved_model.read_saved_model(source.path), source.path)
