@@ -14,6 +14,7 @@ from transload.serialize.dtypes import dtype_from_onnx
 from transload.serialize.errors import UnsupportedError
 from transload.serialize.interface import Dimension, Node, Tensor
 
+
 def name_inputs_and_outputs(model: ir.Model, inputs: Sequence[str], outputs: Sequence[str]) -> None:
     """Rename the graph's inputs and outputs, by position. Other values that have one of the names get another.
 
