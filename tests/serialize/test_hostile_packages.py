@@ -69,7 +69,6 @@ MANIFEST_EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "members",
     ),
     "no part of ours": (lambda m: m.update(additional_metadata={}), "manifest-schema"),
-    "a licence with other characters": (lambda m: own(m).update(license="MIT\n\x1b[2J"), "manifest-schema"),
     "components as a list": (lambda m: m.update(components=[]), "manifest-schema"),
     "reserved component name": (
         lambda m: m["components"].update(shared_assets=m["components"]["forward"]),
@@ -83,6 +82,11 @@ def test_a_bad_manifest_is_refused(
     package_bytes: bytes, write: Write, edit: Callable[[dict[str, Any]], None], rule: str
 ) -> None:
     assert refused(write(rebuild(package_bytes, edit_json("manifest.json", edit)))).rule == rule
+
+
+def test_a_licence_with_other_characters_is_refused(package_bytes: bytes, write: Write) -> None:
+    edit = edit_json("manifest.json", lambda manifest: own(manifest).update(license="MIT\n\x1b[2J"))
+    assert refused(write(rebuild(package_bytes, edit))).rule == "manifest-schema"
 
 
 def test_a_newer_version_is_refused_with_both_versions_in_the_message(package_bytes: bytes, write: Write) -> None:
