@@ -40,16 +40,24 @@ LIBRARIES: list[Any] = []
 """Operators vanish when the library that defined them is collected."""
 
 
-def timm_model(name: str) -> Any:
-    """A model of timm without its weights."""
+def define_torchvision_operators() -> None:
+    """timm and transformers import torchvision, whose wheel is for another build of torch and lacks its own operators.
+
+    It asks for these two when it is imported; no model here uses them.
+    """
     import torch
 
-    # timm imports torchvision, whose wheel is built for another build of torch and then lacks its own operators; it
-    # asks for these two when it is imported.
     library = torch.library.Library("torchvision", "FRAGMENT")
     for operator in ("nms", "qnms"):
         library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     LIBRARIES.append(library)
+
+
+def timm_model(name: str) -> Any:
+    """A model of timm without its weights."""
+    import torch
+
+    define_torchvision_operators()
     import timm
 
     torch.manual_seed(0)
@@ -75,6 +83,8 @@ def first_output(model: Any) -> Any:
 def bert() -> Any:
     """BERT-base."""
     import torch
+
+    define_torchvision_operators()
     from transformers import BertConfig, BertModel
 
     torch.manual_seed(0)
@@ -84,6 +94,8 @@ def bert() -> Any:
 def gpt2() -> Any:
     """GPT-2 without its cache."""
     import torch
+
+    define_torchvision_operators()
     from transformers import GPT2Config, GPT2Model
 
     torch.manual_seed(0)
@@ -93,6 +105,8 @@ def gpt2() -> Any:
 def t5_encoder() -> Any:
     """T5-small's encoder."""
     import torch
+
+    define_torchvision_operators()
     from transformers import T5Config, T5EncoderModel
 
     torch.manual_seed(0)

@@ -13,7 +13,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from packages import WIDTH, linear_component
 
 from transload.runtime import load, verify
@@ -24,8 +26,9 @@ from transload.runtime.tuning.cache import clear_cache, entry_path, find_tuned, 
 from transload.runtime.tuning.entry import TunedVariant, TuningRecord, read_entry
 from transload.runtime.tuning.key import make_key
 from transload.runtime.tuning.tune import Tuning, embed_component, tune_component
-from transload.serialize import Component, Package, PackageFile, open_package, pack_folder, unpack_package
+from transload.serialize import Component, Package, PackageFile, VectorSet, open_package, pack_folder, unpack_package
 from transload.serialize.errors import MismatchError, PackageError, UsageError
+from transload.serialize.interface import Interface, Proof, SourceRecord, State, Tensor, Tolerance
 
 X = np.linspace(-1, 1, 3 * WIDTH, dtype=np.float32).reshape(3, WIDTH)
 
@@ -272,6 +275,49 @@ def test_where_the_processor_cannot_be_told_nothing_is_tuned(
     monkeypatch.setattr(key_module, "_cpu_digest", lambda: "")
     with pytest.raises(UsageError, match="processor"):
         tune_component(package, "forward")
+
+
+def counting_component() -> Component:
+    """`y = x + count`, where `count` is state that grows by one with each call."""
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["count", "one"], ["next"]), helper.make_node("Add", ["x", "next"], ["y"])],
+        "counting",
+        [value("x", TensorProto.FLOAT, ["n"]), value("count", TensorProto.FLOAT, [1])],
+        [value("y", TensorProto.FLOAT, ["n"]), value("next", TensorProto.FLOAT, [1])],
+        [
+            numpy_helper.from_array(np.zeros(1, np.float32), "count"),
+            numpy_helper.from_array(np.ones(1, np.float32), "one"),
+        ],
+    )
+    model = ir.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10))
+    vector, scalar = ("n",), (1,)
+    interface = Interface(
+        component="forward",
+        inputs={"x": Tensor("x", "float32", vector)},
+        outputs=Tensor("y", "float32", vector),
+        tolerances={name: Tolerance(1e-6, 1e-6) for name in ("y", "next")},
+        source=SourceRecord("onnx", "onnx", "1.23.2"),
+        proof=Proof("none"),
+        state=(State("count", Tensor("count", "float32", scalar), Tensor("next", "float32", scalar)),),
+    )
+    x, count = np.arange(3, dtype=np.float32), np.full(1, 5, np.float32)
+    return Component(
+        "forward", interface, model, (VectorSet({"x": x, "count": count}, {"y": x + 6, "next": count + 1}),)
+    )
+
+
+def test_state_begins_at_its_initial_value_and_is_carried_in_a_tuned_variant(
+    package: PackageFile, tmp_path: Path
+) -> None:
+    opened = open_package(Package("m", (counting_component(),)).save(tmp_path / "counting.tload"))
+    tune_component(opened, "forward", threads=1, seconds_per_trial=0.001)
+    model = load(opened.path)
+    assert model.variant == "tuned"
+    stream = model.stream()
+    x = np.zeros(1, np.float32)
+    assert [float(stream(x)[0]) for _ in range(3)] == [1, 2, 3]
+    assert float(model(x)[0]) == 1
 
 
 MEASURE_PRIVATE_MEMORY = """
