@@ -23,13 +23,21 @@ class FlatModule(torch.nn.Module):
     Args:
         module: The source.
         arguments: Templates of its arguments.
+        outputs: The names of the tensors that it returns. While it is traced, sizes among its results are tensors too.
         state: What the module changes of itself; these tensors come last, in and out.
     """
 
-    def __init__(self, module: torch.nn.Module, arguments: Arguments, state: tuple[StateTensor, ...] = ()) -> None:
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        arguments: Arguments,
+        outputs: tuple[str, ...],
+        state: tuple[StateTensor, ...] = (),
+    ) -> None:
         super().__init__()
         self.module = module
         self._arguments = arguments
+        self._outputs = outputs
         self._state = state
         self._inputs = tuple(arguments.tensors())
 
@@ -41,4 +49,4 @@ class FlatModule(torch.nn.Module):
         with at_state(self.module, self._state, given):
             found = flatten_outputs(self.module(*args, **kwargs), self._inputs)[1]
             after = [attribute_tensor(get_attribute(self.module, each.path)) for each in self._state]
-        return (*found.values(), *after)
+        return (*(found[name] for name in self._outputs), *after)

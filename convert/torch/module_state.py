@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -119,5 +120,7 @@ def _restore(module: torch.nn.Module, before: Mapping[str, _Kept]) -> None:
         if isinstance(value, torch.Tensor):
             with torch.no_grad():
                 value.copy_(copy)
-        if get_attribute(module, path) is not value:
-            set_attribute(module, path, value)
+        # Models that choose another implementation in forward leave some attributes nowhere.
+        with contextlib.suppress(AttributeError):
+            if get_attribute(module, path) is not value:
+                set_attribute(module, path, value)

@@ -29,7 +29,7 @@ from transload.convert.torch.script import translate
 from transload.convert.torch.tensors import to_numpy
 from transload.convert.torch.torchscript import fit_parameters
 from transload.serialize.errors import UnsupportedError, UnsupportedOperation
-from transload.serialize.interface import Node
+from transload.serialize.interface import Node, leaves
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,16 @@ class Callee:
     @cached_property
     def flat(self) -> FlatModule:
         """The module as a function of tensors."""
-        return FlatModule(self.module, self.arguments, self.state)
+        return FlatModule(self.module, self.arguments, self.output_names(), self.state)
 
     @cached_property
     def initial_state(self) -> dict[str, torch.Tensor]:
         """The state before the first call, by the names of its inputs."""
         return {each.input: attribute_tensor(get_attribute(self.module, each.path)).clone() for each in self.state}
+
+    def output_names(self) -> tuple[str, ...]:
+        """The names of the tensors that it returns, each once."""
+        return tuple(dict.fromkeys(leaf.name for leaf in leaves(self.outputs)))
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """What the flat module takes, by name: the example's tensors, then the state. New ones each time."""
@@ -189,7 +193,7 @@ def _strict_module(callee: Callee) -> FlatModule:
             program = torch.export.export(callee.module, args, kwargs, dynamic_shapes=made, strict=True)
         except Exception as error:
             raise UnsupportedError(f"torch cannot export the module: {_first_line(error)}") from error
-    return FlatModule(program.module(), callee.arguments)
+    return FlatModule(program.module(), callee.arguments, callee.output_names())
 
 
 def _assemble(callee: Callee, model: ir.Model, notes: tuple[str, ...]) -> Capture:

@@ -17,6 +17,7 @@ from transload.convert.options import ConvertOptions, parse_input_spec
 from transload.convert.source import Source, SourceKind
 from transload.convert.torch.module import capture
 from transload.serialize.errors import UnsupportedError
+from transload.serialize.interface import Constant, Dict
 from transload.serialize.interface import Tensor as Leaf
 
 WAYS = ("trace", "script", "export", "strict export")
@@ -193,3 +194,36 @@ def test_a_cache_that_the_first_call_fills_is_no_state() -> None:
             return x + self.table
 
     assert capture_by("trace", Cached(), "x[3]").state == ()
+
+
+def test_a_size_among_the_results_stays_a_number() -> None:
+    class Sized(torch.nn.Module):
+        def forward(self, x: Tensor) -> dict[str, Any]:
+            return {"columns": x.shape[1], "y": x * 2}
+
+    result = capture_by("trace", Sized(), "x[n,3]")
+    assert result.outputs == Dict({"columns": Constant(3), "y": Leaf("y", "float32", ("n", 3))})
+    assert [value.name for value in result.model.graph.outputs] == ["y"]
+
+
+def test_a_module_that_replaces_a_part_of_itself_is_no_trouble() -> None:
+    class Part(torch.nn.Module):
+        def __init__(self, limit: int | None) -> None:
+            super().__init__()
+            if limit is not None:
+                self.limit = limit
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x * 2
+
+    class Whole(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = Part(4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.part = Part(None)
+            result: Tensor = self.part(x)
+            return result
+
+    assert capture_by("trace", Whole(), "x[n]").state == ()
