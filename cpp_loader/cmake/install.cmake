@@ -17,6 +17,8 @@ configure_package_config_file(cmake/transloadConfig.cmake.in "${PROJECT_BINARY_D
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/transloadConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/transloadConfig.cmake" "${PROJECT_BINARY_DIR}/transloadConfigVersion.cmake"
   cmake/FindOnnxRuntime.cmake cmake/FindLibdeflate.cmake DESTINATION "${transload_config_dir}")
+# An installed package may be moved as a whole.
+file(RELATIVE_PATH TRANSLOAD_PREFIX_FROM_PKGCONFIG "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 configure_file(cmake/transload.pc.in "${PROJECT_BINARY_DIR}/transload.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/transload.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 

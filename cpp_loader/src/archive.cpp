@@ -180,6 +180,7 @@ const Member* Archive::find(const std::string& name) const {
 std::string_view Archive::view(const std::string& name) const {
   const Member* member = find(name);
   if (member == nullptr) throw package_error("The package has no member " + quoted(name) + ".", name, "members");
+  file_.check_length();
   return file_.bytes().substr(static_cast<std::size_t>(member->offset), static_cast<std::size_t>(member->size_bytes));
 }
 

@@ -2,7 +2,9 @@
 #include "binding.h"
 
 #include <algorithm>
+#include <set>
 
+#include "dimension_sums.h"
 #include "error.h"
 
 namespace tl {
@@ -22,14 +24,17 @@ Binding::Binding(std::shared_ptr<const Model> model)
 
 // Whether the shape of an output follows from those of the inputs, which do not change while they are bound.
 bool Binding::keeps_shape(const TensorInfo& tensor) const {
+  std::set<std::string> names;
+  for (const TensorInfo& input : model_->inputs()) {
+    for (const Dimension& other : input.shape) names.insert(other.name);
+  }
+  names.erase("");
   const auto is_settled = [&](const Dimension& dimension) {
     if (dimension.kind != Dimension::Kind::named) return dimension.kind == Dimension::Kind::fixed;
-    const auto has_dimension = [&](const TensorInfo& input) {
-      return std::any_of(input.shape.begin(), input.shape.end(), [&](const Dimension& other) {
-        return other.kind == Dimension::Kind::named && other.name == dimension.name;
-      });
+    const auto size_of = [&](const std::string& name) {
+      return names.count(name) != 0 ? std::optional<std::int64_t>(0) : std::nullopt;
     };
-    return std::any_of(model_->inputs().begin(), model_->inputs().end(), has_dimension);
+    return names.count(dimension.name) != 0 || sum_of(dimension.name, size_of);
   };
   return tensor.has_rank && std::all_of(tensor.shape.begin(), tensor.shape.end(), is_settled);
 }

@@ -14,6 +14,7 @@ using json::Value;
 using Kind = json::Value::Kind;
 
 constexpr char kSchemaVersion[] = "1.0", kFormatVersion[] = "1.0", kPortable[] = "portable";
+constexpr std::size_t kMaxLicenseBytes = 256;
 
 Schema schema() { return Schema(kManifestName, "manifest-schema"); }
 
@@ -111,6 +112,25 @@ Variant read_variant(const std::string& component, const std::string& name, cons
   return variant;
 }
 
+// The licence, an SPDX expression, and the tools, which are for people.
+void check_provenance(const Value& own) {
+  const Value* license = own.find("license");
+  if (license != nullptr && !license->is(Kind::null)) {
+    schema().check(*license, Kind::text, "license");
+    const auto allowed = [](char c) {
+      return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+             std::string_view(".+:() -").find(c) != std::string_view::npos;
+    };
+    const std::string& text = license->text;
+    if (text.empty() || text.size() > kMaxLicenseBytes || !std::all_of(text.begin(), text.end(), allowed)) {
+      schema().refuse("The licence " + quoted(text) + " is not an SPDX expression.");
+    }
+  }
+  if (const Value* tools = schema().optional(own, "tools", Kind::object)) {
+    for (const Value& version : tools->items) schema().check(version, Kind::text, "tools");
+  }
+}
+
 ComponentEntry read_component(const std::string& name, const Value& value) {
   check_component_name(name);
   schema().check(value, Kind::object, "components");
@@ -163,6 +183,7 @@ Manifest parse_manifest(std::string_view data) {
     manifest.assets = assets->text;
     if (!is_asset(manifest.assets)) schema().refuse("The assets are not sha256:<hex>.");
   }
+  check_provenance(own);
   return manifest;
 }
 

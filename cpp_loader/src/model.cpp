@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 
+#include "dimension_sums.h"
 #include "error.h"
 
 namespace tl {
@@ -56,6 +57,20 @@ void check_tensor(const Tensor& tensor, const TensorInfo& expected, std::map<std
   }
 }
 
+// Dimensions that are sums of others must be what these make.
+void check_sums(const std::map<std::string, Seen>& sizes) {
+  for (const auto& [name, seen] : sizes) {
+    const auto expected = sum_of(name, [&](const std::string& term) -> std::optional<std::int64_t> {
+      const auto found = sizes.find(term);
+      return found == sizes.end() ? std::nullopt : std::optional(found->second.size);
+    });
+    if (expected && *expected != seen.size) {
+      throw usage_error("The dimension " + quoted(name) + " is " + std::to_string(seen.size) + " in " + seen.where +
+                        ", but " + std::to_string(*expected) + " by its terms.");
+    }
+  }
+}
+
 }  // namespace
 
 Model::Model(const Package& package, const std::string& component, const ort::SessionSettings& settings) {
@@ -66,6 +81,8 @@ Model::Model(const Package& package, const std::string& component, const ort::Se
   const OnnxModel model = package.model(name);
   env_ = ort::create_env();
   session_ = ort::create_session(*env_, model.bytes, file.folder(), settings, where_);
+  // ONNX Runtime has opened the file by its name, and mapped whatever lay there.
+  file.check_unchanged();
 }
 
 std::optional<std::size_t> Model::find_input(const std::string& name) const {
@@ -113,6 +130,7 @@ std::vector<const Tensor*> Model::check_feed(const std::vector<Feed>& feed) cons
                         "Inputs: " + list(inputs()) + ".");
     }
   }
+  check_sums(sizes);
   return found;
 }
 

@@ -54,6 +54,13 @@ const char* descr_of(Dtype dtype) {
   }
 }
 
+// Whether elements come as raw bytes of the width of a type that numpy lacks. ml_dtypes calls float8_e5m2 `f1`.
+bool is_raw(const std::string& descr, Dtype dtype) {
+  const std::string expected = descr_of(dtype);
+  return expected[1] == 'V' && descr.size() == 3 &&
+         (descr.substr(1) == expected.substr(1) || (dtype == Dtype::float8_e5m2 && descr.substr(1) == "f1"));
+}
+
 Error bad_file(const std::string& path, const std::string& what) { return usage_error(path + " " + what + "."); }
 
 // The text after `key` in the header, which is a Python dict.
@@ -98,7 +105,7 @@ std::string encode_utf8(const std::u32string& points) {
       out += static_cast<char>(point);
       continue;
     }
-    out += static_cast<char>((0xF00 >> more & 0xFF) | (point >> (6 * more)));
+    out += static_cast<char>((0xFF00 >> (more + 1) & 0xFF) | (point >> (6 * more)));
     for (int left = more - 1; left >= 0; --left) out += static_cast<char>(0x80 | (point >> (6 * left) & 0x3F));
   }
   return out;
@@ -173,7 +180,7 @@ Tensor read_npy(const std::string& path, const TensorInfo& expected) {
   const std::string data((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   const Header header = read_header(data, path);
   if (expected.dtype == Dtype::string) return read_strings(data, header, path);
-  if (header.descr != descr_of(expected.dtype)) {
+  if (header.descr != descr_of(expected.dtype) && !is_raw(header.descr, expected.dtype)) {
     throw usage_error(path + " holds " + header.descr + "; the model takes " + describe(expected) + ".");
   }
   Tensor tensor = make_tensor(expected.dtype, header.shape);
