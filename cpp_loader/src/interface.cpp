@@ -52,6 +52,7 @@ class Reader {
     interface.framework = schema_.text(source, "framework");
     interface.framework_version = schema_.text(source, "framework_version");
     interface.source_sha256 = schema_.text_or(source, "sha256", "");
+    schema_.text_or(source, "way", "");
     const Value& proof = schema_.field(raw, "proof", Kind::object);
     interface.proof_level = schema_.text(proof, "level");
     if (const Value* cases = schema_.optional(proof, "cases", Kind::list)) {
