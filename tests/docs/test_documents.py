@@ -233,7 +233,7 @@ def test_the_readme_s_make_targets_exist() -> None:
 def test_the_readme_s_extras_exist() -> None:
     metadata = (ROOT / "pyproject.toml").read_text()
     extras = re.findall(r"transload\[(\w+)\]", "".join(blocks("README.md", "sh")))
-    assert set(extras) == {"torch", "tensorflow"}
+    assert set(extras) == {"torch", "tensorflow", "sign"}
     assert all(re.search(rf"^{extra} = ", metadata, re.MULTILINE) for extra in extras)
 
 
