@@ -6,7 +6,7 @@ TYPING := build/typing/transload
 
 LOADER := build/cpp
 
-.PHONY: setup demo test lint types loader loader-test unit broken fuzz bench conformance conformance-keras clean
+.PHONY: setup demo test lint types loader loader-test unit broken fuzz bench conformance conformance-keras conformance-tensorflow clean
 
 setup: $(STAMP)
 
@@ -78,6 +78,9 @@ conformance-torch: setup
 
 conformance-keras: setup
 	$(PYTHON) -m benchmarks.keras_applications
+
+conformance-tensorflow: setup
+	PYTHONPATH=tests/convert/tensorflow $(PYTHON) -m benchmarks.tensorflow_operators
 
 clean:
 	rm -rf build .venv

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import onnx_ir as ir
 
+from transload.convert.tensorflow.decompose import decompose, refusal
 from transload.convert.tensorflow.framework import tf
+from transload.convert.tensorflow.kept_state import refuse_state
 from transload.convert.tensorflow.lazy_weights import Weight, attach_weights
 from transload.convert.tensorflow.separated_weights import separate_captures, separate_constants
-from transload.convert.tensorflow.tf2onnx_adapter import Target, convert_graph, freeze, inline, simplify
+from transload.convert.tensorflow.table_content import read_tables
+from transload.convert.tensorflow.tf2onnx_adapter import Target, convert_graph, freeze, has_cases, inline, simplify
 from transload.serialize.errors import UnsupportedError
 from transload.serialize.interface import Tensor
 
@@ -39,17 +43,20 @@ def convert_function(
             not fit into a GraphDef.
     """
     size_bytes = sum(variable.shape.num_elements() * variable.dtype.size for variable in function.graph.variables)
-    refusal: UnsupportedError | None = None
-    if size_bytes >= SEPARATE_BYTES:
+    refused: UnsupportedError | None = None
+    refuse_state(function)
+    target = replace(target, tables=read_tables(function))
+    # TensorFlow's own freezing turns a choice of many branches into switches and merges.
+    if size_bytes >= SEPARATE_BYTES or has_cases(function):
         try:
             separated = _separate_function(function, inputs, output_names)
             if separated is not None:
                 return _convert(*separated, inputs, output_names, outputs, target)
         except UnsupportedError as error:
             # Some handlers of tf2onnx want weights to be constants.
-            refusal = error
+            refused = error
     if size_bytes > MAX_GRAPH_BYTES:
-        raise refusal or UnsupportedError(
+        raise refused or UnsupportedError(
             f"The model's weights are {size_bytes / 1e9:.1f} GB, and a frozen TensorFlow graph ends at 2 GiB.",
             hint="Larger models convert when no loop, branch or lookup table takes their variables.",
         )
@@ -117,9 +124,27 @@ def _convert(
     own_names = _add_output_nodes(graph_def, output_names, outputs)
     present = {f"{node.name}:0" for node in graph_def.node if node.op == "Placeholder"}
     names = [*(name for name in weights if name in present), *(name for name in inputs if name in present)]
-    model = convert_graph(graph_def, names, list(own_names), target)
+    model = _convert_decomposed(graph_def, names, list(own_names), target)
     attach_weights(model, weights)
     rename_ends(model, {name: leaf.name for name, leaf in inputs.items()} | own_names)
+    return model
+
+
+def _convert_decomposed(graph_def: Any, names: Sequence[str], output_names: Sequence[str], target: Target) -> ir.Model:
+    decomposed = decompose(graph_def, output_names)
+    if decomposed.graph_def is not graph_def:
+        graph_def = inline(decomposed.graph_def, names, output_names)
+    try:
+        model = convert_graph(graph_def, names, output_names, target)
+    except UnsupportedError as error:
+        # What a rule refused comes with the rule's reason, once.
+        known = {operation.location for operation in decomposed.refused}
+        others = tuple(each for each in error.operations if each.location not in known)
+        if not decomposed.refused:
+            raise
+        raise refusal((*decomposed.refused, *others)) from error
+    if decomposed.refused:
+        raise refusal(decomposed.refused)
     return model
 
 

@@ -6,8 +6,8 @@ import contextlib
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ import onnx_ir as ir
 
 from transload.convert.passes import find_unsupported
 from transload.convert.tensorflow.framework import silence, tf
+from transload.convert.tensorflow.operators import tf2onnx_handlers
+from transload.convert.tensorflow.opset import TF2ONNX_OPSET, raise_opset
+from transload.convert.tensorflow.own_functions import keep_shapes, own_functions
+from transload.convert.tensorflow.table_content import Table
 from transload.convert.tensorflow.transposed_reductions import ReduceBeforeTransposePass
 from transload.serialize.errors import UnsupportedError, UnsupportedOperation
 
@@ -50,10 +54,12 @@ class Target:
         opset: The ONNX opset.
         channels_first: Inputs of rank 4, by TensorFlow's names of tensors, that the ONNX graph takes as NCHW where
             TensorFlow's takes NHWC.
+        tables: What the lookup tables hold, by TensorFlow's names of the tensors that stand for them.
     """
 
     opset: int
     channels_first: tuple[str, ...] = ()
+    tables: Mapping[str, Table] = field(default_factory=dict)
 
 
 _UNMAPPED = re.compile(r"Tensorflow op \[(?P<node>.*): (?P<op>\w+)\] is not supported")
@@ -88,6 +94,13 @@ def freeze(function: Any, input_names: Sequence[str], output_names: Sequence[str
     """
     with _quiet(), _translate_errors("TensorFlow cannot freeze the graph"):
         return tf_loader.from_function(function, list(input_names), list(output_names))
+
+
+def has_cases(function: Any) -> bool:
+    """Whether a ConcreteFunction chooses between branches by number."""
+    graph_def = function.graph.as_graph_def()
+    nodes = [*graph_def.node, *(node for each in graph_def.library.function for node in each.node_def)]
+    return any(node.op in ("Case", "StatelessCase") for node in nodes)
 
 
 def inline(graph_def: Any, input_names: Sequence[str], output_names: Sequence[str]) -> Any:
@@ -130,18 +143,13 @@ def convert_graph(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str],
     """
 
     def parse() -> Any:
-        with tf.Graph().as_default() as graph:
-            tf.import_graph_def(graph_def, name="")
+        with keep_shapes(), tf.Graph().as_default() as graph:
+            tf.import_graph_def(own_functions(graph_def), name="")
             return tfonnx.process_tf_graph(
-                graph,
-                continue_on_error=True,
-                opset=target.opset,
-                inputs_as_nchw=list(target.channels_first),
-                input_names=list(inputs),
-                output_names=list(outputs),
+                graph, **_settings(target), input_names=list(inputs), output_names=list(outputs)
             )
 
-    return _convert(parse)
+    return _convert(parse, target)
 
 
 def convert_tflite(path: Path, inputs: Sequence[str], outputs: Sequence[str], target: Target) -> ir.Model:
@@ -158,40 +166,44 @@ def convert_tflite(path: Path, inputs: Sequence[str], outputs: Sequence[str], ta
 
     def parse() -> Any:
         return tfonnx.process_tf_graph(
-            None,
-            continue_on_error=True,
-            opset=target.opset,
-            inputs_as_nchw=list(target.channels_first),
-            input_names=list(inputs),
-            output_names=list(outputs),
-            tflite_path=str(path),
+            None, **_settings(target), input_names=list(inputs), output_names=list(outputs), tflite_path=str(path)
         )
 
-    return _convert(parse)
+    return _convert(parse, target)
 
 
-def _convert(parse: Callable[[], Any]) -> ir.Model:
+def _settings(target: Target) -> dict[str, Any]:
+    return {
+        "continue_on_error": True,
+        "opset": min(target.opset, TF2ONNX_OPSET),
+        "extra_opset": [onnx.helper.make_opsetid("ai.onnx.ml", 2)],
+        "inputs_as_nchw": list(target.channels_first),
+        "custom_op_handlers": tf2onnx_handlers(target.tables),
+    }
+
+
+def _convert(parse: Callable[[], Any], target: Target) -> ir.Model:
     """Optimise what `parse` makes, a graph of tf2onnx."""
     with _translate_errors("tf2onnx cannot convert the graph"):
         try:
             # With `catch_errors` tf2onnx copies the whole graph, weights included, before each optimiser: 8.4 GB
             # instead of 4.6 GB for ResNet50V2's 102 MB.
-            return _try_to_convert(parse, catch_errors=False)
+            return _try_to_convert(parse, target, catch_errors=False)
         except (UnsupportedError, MemoryError):
             raise
         except Exception:
             # An optimiser of tf2onnx raised, which may be anything, and left the graph half changed. The copies are
             # the price of going on without that optimiser.
-            return _try_to_convert(parse, catch_errors=True)
+            return _try_to_convert(parse, target, catch_errors=True)
 
 
-def _try_to_convert(parse: Callable[[], Any], catch_errors: bool) -> ir.Model:
+def _try_to_convert(parse: Callable[[], Any], target: Target, catch_errors: bool) -> ir.Model:
     collector = _ErrorCollector()
     with _quiet(collector):
         converted = parse()
         _refuse(collector.operations)
         optimized = tf2onnx.optimizer.optimize_graph(converted, catch_errors=catch_errors, optimizers=OPTIMIZERS)
-        model = ReduceBeforeTransposePass()(_to_ir(optimized.make_model(""))).model
+        model = raise_opset(ReduceBeforeTransposePass()(_to_ir(optimized.make_model(""))).model, target.opset)
     # tf2onnx leaves TensorFlow's operations in the graph and says so only in its log, whose words may change.
     _refuse(find_unsupported(model))
     return model

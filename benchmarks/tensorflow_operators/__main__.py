@@ -1,0 +1,40 @@
+"""Run the programs and write docs/operators-tensorflow.md.
+
+python -m benchmarks.tensorflow_operators                     # all of them, with tf2onnx alone beside, and the page
+python -m benchmarks.tensorflow_operators signals. recurrent  # those whose names contain one of these, printed
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+
+from tensorflow_programs.program import load_programs
+
+from benchmarks.tensorflow_operators.case import Outcome, convert_program, convert_upstream
+from benchmarks.tensorflow_operators.report import write_report
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("patterns", nargs="*", help="parts of programs' names")
+    options = parser.parse_args()
+    ours: list[Outcome] = []
+    upstream: list[Outcome] = []
+    for name, each in load_programs().items():
+        if options.patterns and not any(part in name for part in options.patterns):
+            continue
+        ours.append(convert_program(each, "full"))
+        upstream.append(convert_upstream(each))
+        print(f"{name}: {ours[-1].kind} {ours[-1].reason} (tf2onnx alone: {upstream[-1].kind})", flush=True)
+    print("ours:", dict(Counter(each.kind for each in ours)))
+    print("tf2onnx alone:", dict(Counter(each.kind for each in upstream)))
+    if not options.patterns:
+        write_report(ours, upstream)
+    return 1 if any(each.kind == "failed" for each in ours) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""Operations that tf2onnx lacks or gets wrong, written in others of TensorFlow's; a file per family."""
+
+from transload.convert.tensorflow.decompositions import (
+    complex_numbers,
+    control_flow,
+    convolution,
+    elementwise,
+    images,
+    indexing,
+    linear_algebra,
+    quantization,
+    randomness,
+    reductions,
+    resizing,
+    segments,
+    sorting,
+    strings,
+    tensor_lists,
+)
+from transload.convert.tensorflow.decompositions.registry import (
+    COMPLEX_RULES,
+    LIST_RULES,
+    RULES,
+    Complex,
+    Rule,
+    TensorList,
+    find_rule,
+)
+
+__all__ = [
+    "COMPLEX_RULES",
+    "LIST_RULES",
+    "RULES",
+    "Complex",
+    "Rule",
+    "TensorList",
+    "complex_numbers",
+    "control_flow",
+    "convolution",
+    "elementwise",
+    "find_rule",
+    "images",
+    "indexing",
+    "linear_algebra",
+    "quantization",
+    "randomness",
+    "reductions",
+    "resizing",
+    "segments",
+    "sorting",
+    "strings",
+    "tensor_lists",
+]

@@ -1,0 +1,78 @@
+"""Which operations are rewritten in other operations of TensorFlow, filled by decorators at the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+Rule = Callable[..., Any]
+"""Takes the operation as it was and the new value of each of its inputs; gives the new values of its outputs."""
+
+AnyRule = TypeVar("AnyRule", bound=Rule)
+
+
+@dataclass(frozen=True)
+class Complex:
+    """A complex tensor as two real ones of the same shape."""
+
+    real: Any
+    imag: Any
+
+
+@dataclass(frozen=True)
+class TensorList:
+    """A list of tensors of one shape, as one tensor whose first axis counts them.
+
+    While nothing has been written and the items' sizes are not known yet, these sizes are 0.
+    """
+
+    items: Any
+
+
+Condition = Callable[[Any], bool]
+"""Tells of an operation whether a rule is for it."""
+
+RULES: dict[str, tuple[Rule, Condition]] = {}
+COMPLEX_RULES: dict[str, Rule] = {}
+LIST_RULES: dict[str, Rule] = {}
+
+
+def find_rule(op: Any) -> Rule | None:
+    """The rule for an operation on plain tensors."""
+    rule, condition = RULES.get(op.type, (None, None))
+    return rule if condition is not None and condition(op) else None
+
+
+def decomposition(*op_types: str, when: Condition = lambda op: True) -> Callable[[AnyRule], AnyRule]:
+    """A rule for operations of these types, or for some of them."""
+
+    def add(rule: AnyRule) -> AnyRule:
+        for op_type in op_types:
+            if op_type in RULES:
+                raise ValueError(f"two rules for {op_type}")
+            RULES[op_type] = (rule, when)
+        return rule
+
+    return add
+
+
+def complex_decomposition(*op_types: str) -> Callable[[AnyRule], AnyRule]:
+    """A rule for operations of these types that take or give complex tensors, which come as `Complex`."""
+    return _adder(COMPLEX_RULES, op_types)
+
+
+def list_decomposition(*op_types: str) -> Callable[[AnyRule], AnyRule]:
+    """A rule for operations of these types that take or give a list, which comes as `TensorList`."""
+    return _adder(LIST_RULES, op_types)
+
+
+def _adder(rules: dict[str, Rule], op_types: tuple[str, ...]) -> Callable[[AnyRule], AnyRule]:
+    def add(rule: AnyRule) -> AnyRule:
+        for op_type in op_types:
+            if op_type in rules:
+                raise ValueError(f"two rules for {op_type}")
+            rules[op_type] = rule
+        return rule
+
+    return add

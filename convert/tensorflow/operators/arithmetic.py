@@ -1,0 +1,48 @@
+"""Division of integers, and functions that tf2onnx computes in another precision than TensorFlow."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import TensorProto
+
+from transload.convert.tensorflow.operators.emitter import Emitter
+from transload.convert.tensorflow.operators.registry import operator
+
+FLOATS = frozenset(map(int, (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)))
+DIVIDED = frozenset(map(int, (TensorProto.INT32, TensorProto.INT64, TensorProto.UINT32, TensorProto.UINT64)))
+INT64 = int(TensorProto.INT64)
+
+
+@operator("FloorMod")
+def floor_mod(g: Emitter) -> str:
+    """tf2onnx divides, which rounds integers towards zero, and of floats loses what a large quotient rounds off."""
+    x, y = g.inputs
+    if g.dtype(x) not in FLOATS:
+        return str(g.Mod(x, y))
+    remainder = g.Mod(x, y, fmod=1)
+    zero = g.CastLike(np.array(0, np.float32), x)
+    wrong = g.And(g.Not(g.Equal(remainder, zero)), g.Xor(g.Less(remainder, zero), g.Less(y, zero)))
+    return str(g.Where(wrong, g.Add(remainder, y), remainder))
+
+
+@operator("FloorDiv")
+def floor_div(g: Emitter) -> str:
+    """tf2onnx rounds quotients of integers towards zero."""
+    x, y = g.inputs
+    dtype = g.dtype(x)
+    if dtype in FLOATS:
+        return str(g.Floor(g.Div(x, y)))
+    if dtype not in DIVIDED:
+        x, y = g.Cast(x, to=INT64), g.Cast(y, to=INT64)
+    return str(g.Cast(g.Div(g.Sub(x, g.Mod(x, y)), y), to=dtype))
+
+
+@operator("TruncateMod", "Mod")
+def truncate_mod(g: Emitter) -> str:
+    return str(g.Mod(*g.inputs, fmod=1))
+
+
+@operator("Log")
+def log(g: Emitter) -> str:
+    """tf2onnx computes it in single precision always."""
+    return str(g.Log(*g.inputs))

@@ -1,0 +1,86 @@
+"""Emitting ONNX nodes into tf2onnx's graph, in place of one operation of TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from tf2onnx import utils
+
+from transload.convert.tensorflow.table_content import Table
+
+
+class Emitter:
+    """One operation that is being translated.
+
+    `emitter.Add(a, b)` emits a node of that ONNX operator and gives the name of its output. An input is the name of a
+    tensor, or a number, list or array, which becomes a constant; None leaves an optional input out.
+
+    Args:
+        graph: tf2onnx's graph.
+        node: The operation.
+        tables: The lookup tables of the model by the name of the tensor that stands for each.
+    """
+
+    def __init__(self, graph: Any, node: Any, tables: Mapping[str, Table]) -> None:
+        self.graph, self.node, self.tables = graph, node, tables
+
+    def __getattr__(self, op_type: str) -> Callable[..., Any]:
+        if not op_type[:1].isupper():
+            raise AttributeError(op_type)
+
+        def emit(*inputs: Any, outputs: int | None = None, **attributes: Any) -> Any:
+            names = ["" if each is None else self.tensor(each) for each in inputs]
+            made = self.graph.make_node(op_type, names, attr=attributes, output_count=outputs or 1)
+            return tuple(made.output) if outputs is not None else made.output[0]
+
+        return emit
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the operation's inputs."""
+        return list(self.node.input)
+
+    def tensor(self, value: Any) -> str:
+        """The name of a tensor, or of a new constant."""
+        if isinstance(value, str):
+            return value
+        array = np.asarray(value)
+        name = utils.make_name("const")
+        return str(self.graph.make_const(name, array).output[0])
+
+    def known(self, name: str) -> Any:
+        """A constant's value as an array; None for what is computed."""
+        node = self.graph.get_node_by_output(name)
+        return node.get_tensor_value(as_list=False) if node is not None and node.is_const() else None
+
+    def shape(self, name: str) -> list[int]:
+        """A tensor's sizes, -1 where one is not known.
+
+        Raises:
+            ValueError: not even their number is known.
+        """
+        shape = self.graph.get_shape(name)
+        if shape is None:
+            raise ValueError("The number of dimensions of a tensor depends on the data.")
+        return list(shape)
+
+    def dtype(self, name: str) -> int:
+        """A tensor's ONNX dtype."""
+        return int(self.graph.get_dtype(name))
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """An attribute of the operation."""
+        value = self.node.get_attr_value(name, default)
+        return value.decode() if isinstance(value, bytes) else value
+
+    def finish(self, results: Sequence[str]) -> None:
+        """Put the results in the place of the operation's."""
+        outputs = list(self.node.output)
+        shapes = [self.graph.get_shape(name) for name in outputs]
+        dtypes = [self.graph.get_dtype(result) for result in results]
+        self.graph.remove_node(self.node.name)
+        for output, result, shape, dtype in zip(outputs, results, shapes, dtypes, strict=True):
+            known = self.graph.get_shape(result) if shape is None or dtype is None else shape
+            self.graph.make_node("Identity", [result], outputs=[output], shapes=[known], dtypes=[dtype])
