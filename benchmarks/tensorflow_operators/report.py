@@ -38,8 +38,8 @@ Equal of strings) is written at opset 19 or 20, and `--opset` raises any model u
 """
 
 
-def write_report(ours: Sequence[Outcome], upstream: Sequence[Outcome]) -> None:
-    """Write the page."""
+def write_report(ours: Sequence[Outcome], upstream: Sequence[Outcome], count: int) -> None:
+    """Write the page; there are `count` programs in all."""
     kinds, others = Counter(each.kind for each in ours), Counter(each.kind for each in upstream)
     converted = len(upstream) - others["not converted"]
     ran = converted - others["not run"]
@@ -50,7 +50,7 @@ def write_report(ours: Sequence[Outcome], upstream: Sequence[Outcome]) -> None:
         INTRODUCTION,
         f"{datetime.date.today()}, {versions}, opset {DEFAULT_OPSET} (tf2onnx alone {UPSTREAM_OPSET}):",
         "",
-        f"| of {len(ours)} programs | transload | tf2onnx alone |",
+        f"| {len(ours)} of {count} programs | transload | tf2onnx alone |",
         "|---|---|---|",
         f"| converted | {kinds['proven']} | {converted} |",
         f"| ran | {kinds['proven']} | {ran} |",

@@ -169,8 +169,8 @@ def dilation2d(op: Any, images: Any, kernel: Any) -> Any:
 @decomposition("ExtractImagePatches", when=lambda op: op.get_attr("padding") == b"SAME")
 def extract_patches(op: Any, images: Any) -> Any:
     """tf2onnx asks for the padding of a graph that it has not finished."""
-    attributes = [op.get_attr(name)[1:3] for name in ("ksizes", "strides", "rates")]
-    return tf.concat(_windows(images, *attributes, b"SAME", tf.zeros([], images.dtype)), axis=-1)
+    size, strides, rates = (op.get_attr(name)[1:3] for name in ("ksizes", "strides", "rates"))
+    return tf.concat(_windows(images, size, strides, rates, b"SAME", tf.zeros([], images.dtype)), axis=-1)
 
 
 # Boxes

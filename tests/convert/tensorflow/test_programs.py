@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import pytest
-from tensorflow_programs.program import Program, load_programs
+from tensorflow_programs.program import Program, load_programs, sample_programs
 
 from benchmarks.tensorflow_operators.case import convert_program, convert_upstream
 
@@ -21,18 +19,7 @@ PER_FAMILY = 7
 """Programs of each family that run here, evenly spread."""
 
 
-def sample() -> list[Program]:
-    families: dict[str, list[Program]] = defaultdict(list)
-    for each in load_programs().values():
-        families[each.name.partition(".")[0]].append(each)
-    chosen = []
-    for programs in families.values():
-        step = max(len(programs) / PER_FAMILY, 1)
-        chosen += [programs[int(index * step)] for index in range(min(PER_FAMILY, len(programs)))]
-    return chosen
-
-
-@pytest.mark.parametrize("each", [pytest.param(each, id=each.name) for each in sample()])
+@pytest.mark.parametrize("each", [pytest.param(each, id=each.name) for each in sample_programs(PER_FAMILY)])
 def test_a_program_is_proven_or_refused_as_it_states(each: Program) -> None:
     outcome = convert_program(each, "quick")
     if each.name in KNOWN_FAILURES:
@@ -47,7 +34,7 @@ def test_a_program_is_proven_or_refused_as_it_states(each: Program) -> None:
 
 def test_there_are_programs_of_every_family() -> None:
     assert len(load_programs()) >= 400
-    assert len(sample()) >= 80
+    assert len(sample_programs(PER_FAMILY)) >= 80
 
 
 # What tf2onnx alone makes of them. Where one of these is right, a correction has become needless.

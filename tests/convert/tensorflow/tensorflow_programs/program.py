@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,6 +119,18 @@ def load_programs() -> dict[str, Program]:
     for family in FAMILIES:
         importlib.import_module(f"tensorflow_programs.{family}")
     return PROGRAMS
+
+
+def sample_programs(per_family: int) -> list[Program]:
+    """At most so many programs of each family, evenly spread."""
+    families: dict[str, list[Program]] = defaultdict(list)
+    for each in load_programs().values():
+        families[each.name.partition(".")[0]].append(each)
+    chosen = []
+    for programs in families.values():
+        step = max(len(programs) / per_family, 1)
+        chosen += [programs[int(index * step)] for index in range(min(per_family, len(programs)))]
+    return chosen
 
 
 def floats(name: str, *shape: int | None) -> Any:
