@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -122,9 +123,9 @@ def first_capture(alternatives: Alternatives) -> Capture:
 
 
 def describe_failure(error: TransloadError) -> str:
-    """What was wrong with a way, in one line."""
+    """What was wrong with a way, in one line that is the same in every run: without addresses of objects."""
     details = error.details()
-    text = " ".join(error.what.split())
+    text = re.sub(r" at 0x[0-9a-f]+", "", " ".join(error.what.split()))
     if details:
         text += f" {details[0].strip()}" + (f" (and {len(details) - 1} more)" if len(details) > 1 else "")
     return f"{text} ({error.where})" if error.where else text

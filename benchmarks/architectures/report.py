@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ INTRODUCTION = """\
 Written by `make conformance-torch`; do not edit. One small member of each family of timm and tiny random members of
 transformers' model types: weights that are all equal are moved, batch normalizations calibrated, so that no layer is an
 identity. Each is converted as `tl.convert_model(module, kwargs=arguments)`, with no description of its inputs: the
-dimensions are found, and called dynamic only when the package gave the module's answers at other sizes."""
+dimensions are found, and called dynamic only when the package gave the module's answers at other sizes. The proof is
+`quick` (the example, one other size of all dimensions, one seed) unless more than six sets are named below."""
 
 COMPARISON = """\
 After the proof, a package is compared with its module once more, on inputs that the proof did not choose: `wrong` is
@@ -44,7 +46,7 @@ def write_report(rows: list[Row], names: tuple[str, ...]) -> None:
         "",
         HEADER,
         "|---|---|---|---|---|---|---|",
-        *(_summary(family, found) for family in ("timm", "transformers")),
+        *(_summary(family, found, names) for family in ("timm", "transformers")),
         "",
         f"Ways taken: {_count(row['way'] for row in proven)}.",
         "",
@@ -81,14 +83,15 @@ def write_report(rows: list[Row], names: tuple[str, ...]) -> None:
     PAGE.write_text("\n".join(lines))
 
 
-def _summary(family: str, found: list[Row]) -> str:
+def _summary(family: str, found: list[Row], names: tuple[str, ...]) -> str:
     rows = [row for row in found if row["name"].startswith(f"{family}/")]
     proven = [row for row in rows if row["result"] == "proven"]
     batch = [row for row in proven if _is_dynamic(row, 0)]
     second = [row for row in batch if _takes_second_size(row)]
     wrong = sum(row["result"] == "wrong" for row in rows)
     anew = sum("difference" in row for row in rows)
-    return f"| {family} | {len(rows)} | {len(proven)} | {len(batch)} | {len(second)} | {anew} | {wrong} |"
+    tried = f"{len(rows)} of {sum(name.startswith(f'{family}/') for name in names)} tried"
+    return f"| {family} | {tried} | {len(proven)} | {len(batch)} | {len(second)} | {anew} | {wrong} |"
 
 
 def _is_dynamic(row: Row, axis: int) -> bool:
@@ -128,9 +131,9 @@ def _fixed(row: Row) -> str:
 
 
 def _cell(text: str) -> str:
-    here = str(PAGE.parents[1])
-    text = text.replace(f"{here}/build/conformance/", "").replace(here, "").replace("\n", " ").replace("|", "\\|")
-    return text.partition("  next: ")[0].split("site-packages/")[-1 if text.count("site-packages/") == 1 else 0][:400]
+    """A text for a table, with files named as from the folder of their package."""
+    text = re.sub(r"/\S*?/(site-packages|build/conformance)/", "", text.partition("  next: ")[0])
+    return " ".join(text.replace("|", "\\|").split())[:400]
 
 
 def _timm_version() -> str:

@@ -137,7 +137,7 @@ def test_if_a_way_differs_and_none_is_right_that_is_the_error() -> None:
 
 def test_a_way_that_breaks_is_a_closed_way() -> None:
     def break_down() -> Capture:
-        raise KeyError("weight")
+        raise KeyError("weight at 0x7f01cba4c900")
 
     found = select({"broken": break_down, "good": right}, proof="quick")
     assert found.notes[:2] == ("Captured by way of good.", "By way of broken: KeyError: 'weight'")
