@@ -6,7 +6,7 @@ TYPING := build/typing/transload
 
 LOADER := build/cpp
 
-.PHONY: setup demo test lint types loader loader-test unit broken fuzz bench conformance conformance-keras conformance-tensorflow clean
+.PHONY: setup demo test lint types loader loader-test unit broken fuzz bench mutation conformance conformance-keras conformance-tensorflow clean
 
 setup: $(STAMP)
 
@@ -64,6 +64,9 @@ bench-speed: setup
 
 bench-load: setup
 	cd benchmarks && ../$(PYTHON) load.py
+
+mutation: setup
+	$(PYTHON) -m benchmarks.mutation
 
 conformance: setup
 	$(PYTHON) -m benchmarks.torch_operators

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import onnx_ir as ir
@@ -27,6 +27,15 @@ class Reference(Protocol):
 
     def run_float64(self, feed: Feed) -> dict[str, Array] | None:
         """The same with weights and floating inputs in float64; None where the source cannot run so."""
+
+
+@runtime_checkable
+class Tappable(Protocol):
+    """A source that shows its intermediate values."""
+
+    def tap(self, feed: Feed) -> dict[str, Array]:
+        """What its operations give for `feed`, by the names that the capture put into the graph: in the metadata of a
+        node under `tap`, for its first output, or as the name of a value itself. One run of the source."""
 
 
 @dataclass(frozen=True)

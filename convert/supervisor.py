@@ -19,9 +19,21 @@ from typing import IO
 import msgspec
 
 from transload.convert.compare.result import Comparison
+from transload.convert.debug.finding import Finding
 from transload.convert.platform import exits_on_termination, kill_group, signal_name
 from transload.convert.verbosity import SWITCH
-from transload.convert.worker import CompareRequest, Done, Event, Failure, Limits, Request, Stage, Unprotected, Work
+from transload.convert.worker import (
+    CompareRequest,
+    DebugRequest,
+    Done,
+    Event,
+    Failure,
+    Limits,
+    Request,
+    Stage,
+    Unprotected,
+    Work,
+)
 from transload.serialize.errors import ERROR_CLASSES, UsageError, WorkerError
 from transload.serialize.platform import sync_folder
 
@@ -52,23 +64,32 @@ class WorkerReport:
     unprotected: tuple[str, ...] = ()
 
 
-def compare_in_worker(
-    request: CompareRequest,
-    *,
-    limits: Limits | None = None,
-    on_stage: Callable[[str], None] = lambda stage: None,
-    verbose: bool = False,
-) -> Comparison:
+def compare_in_worker(request: CompareRequest, *, limits: Limits | None = None, verbose: bool = False) -> Comparison:
     """Compare two models in a child process.
 
     Raises:
         WorkerError: the child crashed, or ran out of its limits.
         TransloadError: whatever stopped the comparison in the child.
     """
+    return msgspec.json.decode(_ask_worker(request, limits, verbose), type=Comparison)
+
+
+def debug_in_worker(request: DebugRequest, *, limits: Limits | None = None, verbose: bool = False) -> Finding:
+    """Search for the node that is to blame in a child process.
+
+    Raises:
+        WorkerError: the child crashed, or ran out of its limits.
+        TransloadError: whatever stopped the search in the child.
+    """
+    return msgspec.json.decode(_ask_worker(request, limits, verbose), type=Finding)
+
+
+def _ask_worker(request: Work, limits: Limits | None, verbose: bool) -> bytes:
+    """The JSON that a child process answers a request with."""
     with exits_on_termination(), tempfile.TemporaryDirectory(prefix="transload-") as folder:
         result = Path(folder) / "result.json"
-        _run(request, result, limits or Limits(), on_stage, verbose)
-        return msgspec.json.decode(result.read_bytes(), type=Comparison)
+        _run(request, result, limits or Limits(), lambda stage: None, verbose)
+        return result.read_bytes()
 
 
 def convert_in_worker(

@@ -95,7 +95,20 @@ class CompareRequest(msgspec.Struct, frozen=True, tag="compare", tag_field="work
         return (self.reference.source, self.ours)
 
 
-Work = Request | CompareRequest
+class DebugRequest(msgspec.Struct, frozen=True, tag="debug", tag_field="work"):
+    """A search for the node that is to blame: the package and how to open its source, that source, and .npz files."""
+
+    package: Request
+    source: str | None = None
+    inputs: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """What is read: paths, or names of factories."""
+        return (self.package.source,) if self.source is None else (self.package.source, self.source)
+
+
+Work = Request | CompareRequest | DebugRequest
 
 
 class Stage(msgspec.Struct, frozen=True, tag="stage", tag_field="event"):
@@ -185,7 +198,21 @@ def _compare(request: CompareRequest, target: Path, on_stage: Any) -> None:
     )
 
 
-_WORKERS: dict[type, Callable[[Any, Path, Any], None]] = {Request: _convert, CompareRequest: _compare}
+def _debug(request: DebugRequest, target: Path, on_stage: Any) -> None:
+    from transload.convert.debug.search import debug_package
+    from transload.convert.npz import read_npz
+
+    inputs = [read_npz(path) for path in request.inputs]
+    on_stage("debug")
+    found = debug_package(request.package.source, request.source, _read_options(request.package), inputs)
+    target.write_bytes(msgspec.json.encode(found))
+
+
+_WORKERS: dict[type, Callable[[Any, Path, Any], None]] = {
+    Request: _convert,
+    CompareRequest: _compare,
+    DebugRequest: _debug,
+}
 
 
 def _read_options(request: Request) -> ConvertOptions:

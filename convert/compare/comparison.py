@@ -162,7 +162,7 @@ class _Comparer:
                 self._example = item
             elif item.source and self._example.source:
                 self._responding |= find_responding(self._example.source, item.source, self.sides.tolerances)
-            if self.coverage and item.source and not item.case.name.startswith("other branch"):
+            if self.coverage and item.source and item.case.result != "undefined":
                 self.coverage.visit(item.feed)
             yield item
         if self._example and self._example.source and self.options.proof != "none":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -54,10 +54,17 @@ class Coverage:
     def visit(self, feed: Feed) -> bool:
         """Run a feed and note what it reaches; whether that was still wanted."""
         found = self._observe(feed)
-        news = any(found.get(probe, set()) - self.seen.get(probe, set()) for probe in self.probes if self.wants(probe))
+        news = self._is_news(found)
         for probe, values in found.items():
             self.seen.setdefault(probe, set()).update(values)
         return news
+
+    def would_reach(self, feed: Feed) -> bool:
+        """Whether a feed reaches what is still wanted; nothing is noted."""
+        return self._is_news(self._observe(feed))
+
+    def _is_news(self, found: Mapping[Probe, set[int]]) -> bool:
+        return any(found.get(probe, set()) - self.seen.get(probe, set()) for probe in self.probes if self.wants(probe))
 
     def missing(self) -> list[str]:
         """A sentence for each branch with a side that no set took, and each loop with one trip count only."""
@@ -107,7 +114,7 @@ def watch_branches(model: ir.Model) -> Coverage | None:
 
 
 def search_inputs(coverage: Coverage, samplers: tuple[Sampler, ...], seed: int) -> Iterator[InputSet]:
-    """Input sets that reach what was not reached before. `coverage` counts them as visited.
+    """Input sets that reach what was not reached before; whoever takes them lets `coverage` visit those that count.
 
     None where the graph divides integers by what is computed: the source, which would refuse a zero, is not asked
     while searching, and in ONNX Runtime an integer division by zero ends the process.
@@ -118,7 +125,7 @@ def search_inputs(coverage: Coverage, samplers: tuple[Sampler, ...], seed: int) 
         if not coverage.missing():
             return
         feed = draw_mixed(samplers, np.random.default_rng([seed, 1000 + number]))
-        if coverage.visit(feed):
+        if coverage.would_reach(feed):
             yield InputSet(f"other branch {number + 1}", feed)
 
 

@@ -116,12 +116,15 @@ def _check_in_turn(
         _visit(coverage, item)
         yield item
     for inputs in search_inputs(coverage, samplers, seed) if coverage else ():
-        yield check_inputs(sides, inputs)
+        item = check_inputs(sides, inputs)
+        _visit(coverage, item)
+        yield item
 
 
 def _visit(coverage: Coverage | None, item: Checked) -> None:
-    # Only what the source took: an integer division by zero, for one, would end the process.
-    if coverage and item.source:
+    # Only what the source took: an integer division by zero, for one, would end the process. And only what was
+    # compared: an arm that ran on values that drown in noise was not tried.
+    if coverage and item.is_defined:
         coverage.visit(item.feed)
 
 

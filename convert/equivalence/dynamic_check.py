@@ -9,9 +9,14 @@ from transload.convert.equivalence.case import Checked, judge_inputs
 from transload.convert.equivalence.dimensions import Variable, distinct_sizes, other_sizes, tied_sizes
 from transload.convert.equivalence.inputs import Sampler, choose_sized_inputs
 from transload.convert.equivalence.sides import Sides
+from transload.convert.equivalence.turning_points import find_table_sizes
 from transload.serialize.errors import MismatchError, UsageError
 
 SIZES_WANTED = 2
+
+LONG_SIZES = (131, 61, 31)
+LONG_ELEMENTS = 8192
+"""A long size is tried only where the inputs that have it stay as small as this."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,27 @@ def check_dimensions(
             proven.append(variable)
         elif agreed == 0 and variable.asked:
             raise _refused(variable, trial.checked)
+    if not quick:
+        proven = [variable for variable in proven if _agrees_when_long(trial, variable)]
     if len(variables) > 1 and trial.attempt(proven, {each: together[each] for each in proven}) is False:
         proven = []
     return trial.conclude(proven)
+
+
+def _agrees_when_long(trial: _Trial, variable: Variable) -> bool:
+    """Whether the package agrees at a size beyond what a byte counts, or the longest of some that the source takes.
+
+    Among these are the sizes of the graph's own tables, which may well be the longest sequence. A table that was cut,
+    or a counter that is too narrow, shows only there. Not tried where that would take long.
+    """
+    example = trial.sides.capture.example
+    elements = sum(example[name].size for name in {place.tensor for place in variable.places})
+    for size in sorted({*LONG_SIZES, *find_table_sizes(trial.sides.capture.model)}, reverse=True):
+        if size > variable.size and elements // max(variable.size, 1) * size <= LONG_ELEMENTS:
+            outcome = trial.attempt([variable], {variable: size})
+            if outcome is not None:
+                return outcome
+    return True
 
 
 def _try_sizes(trial: _Trial, variable: Variable, variables: tuple[Variable, ...], wanted: int) -> int | None:

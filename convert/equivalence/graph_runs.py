@@ -77,6 +77,16 @@ def run_in_reference(model: ir.Model, feed: Feed) -> dict[str, Array] | None:
     return {str(value.name): np.asarray(out) for value, out in zip(model.graph.outputs, outputs, strict=True)}
 
 
+def show_values(model: ir.Model, feed: Feed) -> dict[str, Array] | None:
+    """Every value of the main graph in onnx.reference, by name; None where `run_in_reference` gives None."""
+    copy = model.clone()
+    values = [value for node in copy.graph for value in node.outputs if value.name]
+    outputs = list(copy.graph.outputs)
+    copy.graph.outputs.clear()
+    copy.graph.outputs.extend(dict.fromkeys([*outputs, *values]))
+    return run_in_reference(copy, feed)
+
+
 def agree_loosely(a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
     """Whether two sets of outputs are the same but for rounding, measured by the largest value of each output."""
     if set(a) != set(b):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from transload.convert.capture import Array, Capture
 from transload.convert.equivalence.dimensions import Variable
 from transload.convert.equivalence.integer_use import IntegerUse, Limit, find_integer_uses
+from transload.convert.equivalence.turning_points import find_numbers, has_jumps
 from transload.serialize.dimension_sums import add_terms, find_sums
 from transload.serialize.dtypes import FLOATS, INTEGERS, numpy_dtype
 from transload.serialize.interface import Tensor
@@ -18,8 +19,17 @@ from transload.serialize.interface import Tensor
 SEEDS = 3
 
 LARGE_EXPONENTS = (2.0, 4.0)
+MIDDLING_EXPONENTS = (0.0, 2.0)
 SMALL_EXPONENTS = (-8.0, -3.0)
-"""Powers of ten of the magnitudes in the sets `large values` and `small values`; all fit float16."""
+TINY_EXPONENTS = (-12.0, -7.0)
+"""Powers of ten of the magnitudes in the sets `large values` and so on; all but the tiny ones fit float16."""
+
+NUMBER_SETS = 6
+"""For so many of the graph's own numbers there are sets in which they stand out."""
+
+JUMP_ELEMENTS = 2000
+MAX_JUMP_SETS = 12
+"""So many elements are drawn, in at most so many further sets, where results jump; see `turning_points`."""
 
 NOT_FINITE = (np.nan, np.inf, -np.inf)
 
@@ -54,21 +64,25 @@ class Sampler:
         example: Its value in the example.
         role: `float`, `mask`, `bool`, `string`, or the kind of an integer's use.
         limits: For indices.
+        numbers: At which the graph may turn; for floats.
     """
 
     tensor: Tensor
     example: Array
     role: str
     limits: tuple[Limit, ...] = ()
+    numbers: tuple[float, ...] = ()
 
 
 def plan_samplers(capture: Capture) -> tuple[Sampler, ...]:
     """A sampler for each input, from its name, dtype and example and from what the graph does with it."""
     uses = find_integer_uses(capture.model)
-    return tuple(
+    numbers = find_numbers(capture.model)
+    planned = (
         _plan(tensor, capture.example[tensor.name], uses, capture.integer_ranges.get(tensor.name))
         for tensor in capture.input_leaves()
     )
+    return tuple(replace(each, numbers=numbers) if each.role == "float" else each for each in planned)
 
 
 def choose_inputs(capture: Capture, samplers: tuple[Sampler, ...], seed: int) -> Iterator[InputSet]:
@@ -85,7 +99,7 @@ def choose_inputs(capture: Capture, samplers: tuple[Sampler, ...], seed: int) ->
     """
     seen = {_fingerprint(capture.example)}
     sizes = _example_sizes(samplers)
-    for name, draw, roles in _styles(seed):
+    for name, draw, roles in (*_styles(seed), *_further_seeds(capture, samplers, seed)):
         if not any(sampler.role in roles for sampler in samplers):
             continue
         rng = np.random.default_rng([seed, len(seen)])
@@ -156,10 +170,27 @@ def _styles(seed: int) -> Iterator[tuple[str, Draw, frozenset[str]]]:
     yield "negatives", _draw_negatives, NUMBERS
     yield "zeros", _draw_zeros, NUMBERS | {"string"}
     yield "large values", partial(_draw_magnitudes, exponents=LARGE_EXPONENTS), frozenset({"float"})
+    yield "middling values", partial(_draw_magnitudes, exponents=MIDDLING_EXPONENTS), frozenset({"float"})
     yield "small values", partial(_draw_magnitudes, exponents=SMALL_EXPONENTS), frozenset({"float"})
+    yield "tiny values", partial(_draw_magnitudes, exponents=TINY_EXPONENTS), frozenset({"float"})
+    yield "round numbers", _draw_round, NUMBERS
+    for place in range(NUMBER_SETS):
+        yield f"numbers of the graph {place + 1}", partial(_draw_numbers, place=place), frozenset({"float"})
+        yield f"one number of the graph {place + 1}", partial(_draw_one_number, place=place), frozenset({"float"})
     yield "lowest integers", partial(_draw_edge, highest=False), INTEGER_ROLES
     yield "highest integers", partial(_draw_edge, highest=True), INTEGER_ROLES
     yield "not finite", _draw_not_finite, frozenset({"float"})
+
+
+def _further_seeds(
+    capture: Capture, samplers: tuple[Sampler, ...], seed: int
+) -> Iterator[tuple[str, Draw, frozenset[str]]]:
+    """More seeds where results jump, the more the smaller the inputs are: few elements rarely lie near a jump."""
+    size = sum(sampler.example.size for sampler in samplers if sampler.role in NUMBERS)
+    if size and has_jumps(capture.model):
+        for number in range(min(MAX_JUMP_SETS, JUMP_ELEMENTS // size)):
+            style = 1 + number % 2
+            yield f"seed {seed + SEEDS + number + 1}", partial(_draw_seed, style=style), EVERY_ROLE
 
 
 def _plan(
@@ -307,6 +338,40 @@ def _draw_magnitudes(
         return sampler.example
     magnitudes = 10.0 ** rng.uniform(*exponents, shape)
     return _to_dtype(np.where(rng.random(shape) < 0.5, -magnitudes, magnitudes), sampler)
+
+
+def _draw_round(sampler: Sampler, shape: tuple[int, ...], sizes: Sizes, rng: np.random.Generator) -> Array:
+    """Few different numbers: equal elements, and halves, which is where rules of rounding differ."""
+    if sampler.role == "float":
+        return _to_dtype(rng.integers(-6, 7, shape) / 2, sampler)
+    if sampler.role == "calculation":
+        low = -3 if _dtype_range(sampler)[0] else 0
+        return np.asarray(rng.integers(low, 4, shape, dtype=np.int64)).astype(_dtype(sampler))
+    return _draw_discrete(sampler, shape, sizes, rng)
+
+
+def _draw_numbers(
+    sampler: Sampler, shape: tuple[int, ...], sizes: Sizes, rng: np.random.Generator, *, place: int
+) -> Array:
+    """The numbers at which the graph may turn, one of them above all, and their neighbours."""
+    if sampler.role != "float" or place >= len(sampler.numbers):
+        return sampler.example
+    others = rng.choice(sampler.numbers, shape) * rng.choice((1, 1, -1), shape)
+    values = _to_dtype(np.where(rng.random(shape) < 0.5, sampler.numbers[place], others), sampler)
+    toward = _to_dtype(rng.choice((-np.inf, np.inf), shape), sampler)
+    return np.where(rng.random(shape) < 0.5, values, np.nextafter(values, toward)).astype(_dtype(sampler))
+
+
+def _draw_one_number(
+    sampler: Sampler, shape: tuple[int, ...], sizes: Sizes, rng: np.random.Generator, *, place: int
+) -> Array:
+    """Zeros with one such number in front, so that a sum or a maximum hits it exactly."""
+    if sampler.role != "float" or place >= len(sampler.numbers):
+        return sampler.example
+    values = np.zeros(shape, _dtype(sampler))
+    if values.size:
+        values.flat[0] = sampler.numbers[place]
+    return values
 
 
 def _draw_edge(

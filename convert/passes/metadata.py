@@ -16,6 +16,9 @@ SOURCE_KEY = "source"
 MODULE_KEY = "module"
 """The node metadata that holds the path of the module in which the node was made, such as `encoder.layer.0`."""
 
+TAP_KEY = "tap"
+"""The node metadata that holds the source's own name of what the node's first output holds (see `Tappable`)."""
+
 EXPORTER_PREFIX = "pkg."
 
 # torch.onnx.export writes a Python stack trace, innermost frame last; the TorchScript exporter writes

@@ -60,6 +60,22 @@ class FunctionReference:
         arrays = {name: _to_array(result) for name, result in zip(self.named.results, results, strict=True)}
         return {leaf.name: arrays[leaf.name] for leaf in leaves(self.named.outputs)}
 
+    def tap(self, feed: Feed) -> dict[str, Array]:
+        """Intermediate values, as `Tappable.tap` says: every tensor of the function's own graph, by its name."""
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        frozen = convert_variables_to_constants_v2(self.named.function)
+        wanted = [
+            tensor
+            for operation in frozen.graph.get_operations()
+            for tensor in operation.outputs
+            if operation.type not in ("Placeholder", "Const") and tensor.dtype.is_numpy_compatible
+        ]
+        given = {name: feed[leaf.name] for name, leaf in self.named.inputs.items()}
+        with tf.compat.v1.Session(graph=frozen.graph) as session:
+            found = session.run(wanted, given)
+        return {tensor.name: np.asarray(array) for tensor, array in zip(wanted, found, strict=True)}
+
     def run_float64(self, feed: Feed) -> dict[str, Array] | None:
         """None: the dtypes of a TensorFlow graph are fixed."""
         return None

@@ -14,6 +14,7 @@ from transload.convert.capture import Array, Feed
 from transload.convert.structure import build_output_tree
 from transload.convert.torch.arguments import Arguments
 from transload.convert.torch.quiet import quiet
+from transload.convert.torch.taps import tap_method
 from transload.convert.torch.tensors import describe_tensor, to_numpy, to_torch
 from transload.serialize.errors import UnsupportedError
 from transload.serialize.interface import Node, Tensor
@@ -84,6 +85,16 @@ class TorchReference:
             return None
         finally:
             torch.set_default_dtype(default)
+
+    def tap(self, feed: Feed) -> dict[str, Array]:
+        """Intermediate values, as `Tappable.tap` says: those of a TorchScript's IR; none of other modules."""
+        if not isinstance(self._module, torch.jit.ScriptModule):
+            return {}
+        tensors = {name: to_torch(array) for name, array in feed.items()}
+        args, kwargs = self._arguments.fill(tensors)
+        with at_state(self._module, self._state, tensors):
+            found = tap_method(self._module, self._method, (*args, *kwargs.values()))
+        return {name: to_numpy(tensor) for name, tensor in found.items() if not tensor.is_complex()}
 
     def observe(self, feed: Feed) -> Node:
         """The tree of what the source returns for `feed`.

@@ -24,6 +24,7 @@ PAGES = (
     "README.md",
     "docs/commands.md",
     "docs/compare.md",
+    "docs/debug.md",
     "docs/torchscript.md",
     "docs/modules.md",
     "docs/tensorflow.md",

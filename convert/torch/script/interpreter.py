@@ -9,6 +9,7 @@ from typing import Any
 import onnx_ir as ir
 import torch
 
+from transload.convert.passes.metadata import TAP_KEY
 from transload.convert.torch.script import decompose
 from transload.convert.torch.script.builder import FOLD_ELEMENTS, Builder
 from transload.convert.torch.script.cells import Journal
@@ -104,6 +105,17 @@ class Interpreter:
             self.node, self.b.location = former
         for value, result in zip(node.outputs(), results, strict=True):
             env[value.debugName()] = result
+            self._note_tap(value, result)
+
+    def _note_tap(self, value: Any, result: Any) -> None:
+        """Take down which value of the IR an ONNX node of the main graph gives, for `transload debug`."""
+        content = result.storage.content if isinstance(result, Tensor) else None
+        if isinstance(result, Tensor) and result.content and content is not None:
+            content = self._views.get((id(content), id(result.content[-1])), (None, None, None))[2]
+        maker = content.producer() if isinstance(content, ir.Value) else None
+        if maker is not None and maker.graph is self.b.graph and maker.outputs[0] is content:
+            # The last name wins: those of values inside of branches come first, and nothing shows them.
+            maker.metadata_props[TAP_KEY] = value.debugName()
 
     def _results(self, node: Any, name: str, env: dict[str, Any]) -> list[Any]:
         from transload.convert.torch.script.ops.language import STATEMENTS

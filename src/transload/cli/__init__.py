@@ -7,6 +7,7 @@ import click
 from transload.cli.bench import bench
 from transload.cli.compare import compare
 from transload.cli.convert import convert
+from transload.cli.debug import debug
 from transload.cli.inspect import inspect
 from transload.cli.pack import pack
 from transload.cli.passes import passes
@@ -37,5 +38,5 @@ def main() -> None:
     """
 
 
-for command in (convert, inspect, verify, compare, run, bench, profile, tune, passes, pack, unpack, sign):
+for command in (convert, inspect, verify, compare, debug, run, bench, profile, tune, passes, pack, unpack, sign):
     main.add_command(command)

@@ -42,7 +42,8 @@ FLOATS = made({"x": ("float32", ["batch", 40])}, {"x": randn(3, 40) + 5})
 def test_every_kind_of_set_is_there_and_none_is_the_example() -> None:
     sets = choose(FLOATS)
     assert list(sets) == [
-        "seed 1", "seed 2", "seed 3", "negatives", "zeros", "large values", "small values", "not finite",
+        "seed 1", "seed 2", "seed 3", "negatives", "zeros", "large values", "middling values", "small values",
+        "tiny values", "round numbers", "not finite",
     ]  # fmt: skip
     for inputs in sets.values():
         assert not np.array_equal(inputs.feed["x"], FLOATS.example["x"])

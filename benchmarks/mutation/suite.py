@@ -1,0 +1,138 @@
+"""Planting every fault at random places of every model, and asking the equivalence check whether it notices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+
+from benchmarks.mutation.equivalent import prove_equivalent
+from benchmarks.mutation.models import Model
+from benchmarks.mutation.operators import OPERATORS, Operator
+from transload.convert.capture import Array, Capture
+from transload.convert.equivalence import check_equivalence
+from transload.convert.equivalence.sides import Runner
+from transload.convert.options import ConvertOptions
+from transload.runtime.session import runtime_errors
+from transload.serialize.errors import ExecutionError, MismatchError, UnsupportedError
+
+PLACES = 2
+"""At how many places of one model each fault is planted."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One planted fault.
+
+    Args:
+        model, operator: What was planted where.
+        node: The node, with its type.
+        outcome: `caught`; `refused` by ONNX Runtime, which no check has to find; `equivalent`, with the proof in
+            `note`; or `survived`.
+        note: The first line of the error, or the proof.
+    """
+
+    model: str
+    operator: str
+    node: str
+    outcome: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Session:
+    """A graph in ONNX Runtime, as the check's runner."""
+
+    session: ort.InferenceSession
+
+    def run(self, output_names: Sequence[str] | None, feed: Mapping[str, Array], /) -> list[Array]:
+        with runtime_errors("a mutant"):
+            outputs: list[Array] = self.session.run(output_names, dict(feed))
+        return outputs
+
+
+def check(capture: Capture, options: ConvertOptions) -> None:
+    """The equivalence check of a capture as a conversion makes it, but over a graph in memory.
+
+    Raises:
+        MismatchError: source and graph differ.
+        ExecutionError, UnsupportedError: ONNX Runtime refuses the graph.
+    """
+    proto = ir.to_proto(ir.external_data.load_to_model(capture.model.clone())).SerializeToString()
+
+    def load(path: Path, component: str, optimize: bool) -> Runner:
+        settings = ort.SessionOptions()
+        settings.log_severity_level = 4
+        settings.intra_op_num_threads = 1
+        if not optimize:
+            settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        with runtime_errors("a mutant"):
+            return _Session(ort.InferenceSession(proto, settings, providers=["CPUExecutionProvider"]))
+
+    check_equivalence(capture, Path("unused"), options, load_model=load)
+
+
+def run_model(model: Model, seed: int, operators: Sequence[Operator] | None = None) -> Iterator[Mutant]:
+    """Every fault at up to PLACES random places of one model."""
+    capture = model.capture()
+    sizes = _example_sizes(capture)
+    nodes = [_prepare(each, sizes) for each in _prepared_nodes(capture.model)]
+    for number, operator in enumerate(operators or OPERATORS.values()):
+        rng = np.random.default_rng([seed, number])
+        sites = [index for index, node in enumerate(nodes) if operator.suits(node)]
+        for index in rng.permutation(sites)[:PLACES]:
+            yield _try(model, capture, operator, int(index), sizes, seed)
+
+
+def _try(
+    model: Model, capture: Capture, operator: Operator, index: int, sizes: Mapping[str, list[int]], seed: int
+) -> Mutant:
+    copy = capture.model.clone()
+    node = _prepare(_prepared_nodes(copy)[index], sizes)
+    label = f"{node.name} ({node.op_type})"
+    operator.change(node)
+    mutant = replace(capture, model=copy)
+    try:
+        check(mutant, model.options(seed))
+    except MismatchError as error:
+        return Mutant(model.name, operator.name, label, "caught", error.what.splitlines()[0])
+    except (ExecutionError, UnsupportedError) as error:
+        return Mutant(model.name, operator.name, label, "refused", error.what.splitlines()[0])
+    proof = prove_equivalent(capture, index, operator.name, copy)
+    return Mutant(model.name, operator.name, label, "equivalent" if proof else "survived", proof)
+
+
+def _prepared_nodes(model: ir.Model) -> list[ir.Node]:
+    nodes = list(model.graph.all_nodes())
+    outputs = model.graph.outputs
+    if len(outputs) > 1 and outputs[0].dtype == outputs[1].dtype and _ranks(outputs) and outputs[0] is not outputs[1]:
+        producer = outputs[0].producer()
+        if producer is not None:
+            producer.meta["second_output"] = outputs[1].name
+    return nodes
+
+
+def _ranks(outputs: Sequence[ir.Value]) -> bool:
+    return outputs[1].producer() is not None
+
+
+def _prepare(node: ir.Node, sizes: Mapping[str, list[int]]) -> ir.Node:
+    if node.op_type == "Shape" and node.outputs[0].name in sizes:
+        node.meta["example_sizes"] = sizes[str(node.outputs[0].name)]
+    return node
+
+
+def _example_sizes(capture: Capture) -> dict[str, list[int]]:
+    """What each Shape node of the main graph gives for the example."""
+    copy = ir.external_data.load_to_model(capture.model.clone())
+    shown = [node.outputs[0] for node in copy.graph if node.op_type == "Shape"]
+    if not shown:
+        return {}
+    copy.graph.outputs.extend(value for value in shown if value not in copy.graph.outputs)
+    session = ort.InferenceSession(ir.to_proto(copy).SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [str(value.name) for value in shown]
+    return {name: array.tolist() for name, array in zip(names, session.run(names, capture.example), strict=True)}
