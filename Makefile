@@ -6,7 +6,7 @@ TYPING := build/typing/transload
 
 LOADER := build/cpp
 
-.PHONY: setup demo test lint types loader loader-test unit broken fuzz bench mutation conformance conformance-keras conformance-tensorflow clean
+.PHONY: setup demo test lint types loader loader-test unit broken fuzz bench mutation conformance conformance-keras conformance-tensorflow clean locked
 
 setup: $(STAMP)
 
@@ -52,6 +52,13 @@ FUZZ_TARGETS := package members model onnx_file interface manifest vector source
 fuzz: setup
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'atheris>=3'
 	for target in $(FUZZ_TARGETS); do $(PYTHON) tests/fuzz/fuzz.py $$target $(FUZZ_SECONDS) || exit 1; done
+
+# A virtual environment of files whose SHA-256 is known, beside torch; `pip check` finds what is missing.
+locked:
+	python3 -m venv build/locked
+	build/locked/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps --requirement requirements.lock
+	build/locked/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation .
+	build/locked/bin/transload --version
 
 bench: setup
 	$(PYTHON) benchmarks/convert.py
