@@ -6,7 +6,7 @@ TYPING := build/typing/transload
 
 LOADER := build/cpp
 
-.PHONY: setup demo test lint types loader loader-test unit broken fuzz bench mutation conformance conformance-keras conformance-tensorflow clean locked
+.PHONY: setup demo test lint types loader loader-test fuzz-loader sanitize unit broken fuzz bench mutation conformance conformance-keras conformance-tensorflow clean locked
 
 setup: $(STAMP)
 
@@ -39,6 +39,14 @@ loader: setup
 loader-test: loader
 	ctest --test-dir $(LOADER) --output-on-failure
 
+# Each parser of the C++ loader for 60 seconds under ASan and UBSan.
+fuzz-loader: loader-test
+	tools/fuzz.sh 60 $(PYTHON)
+
+# The C++ tests under ASan with UBSan, and under TSan.
+sanitize: loader
+	for preset in asan tsan; do (cd cpp_loader && cmake --preset $$preset && cmake --build --preset $$preset --parallel 2 && ctest --preset $$preset) || exit 1; done
+
 unit: loader
 	$(PYTHON) -m pytest -n 2 --dist loadfile
 
@@ -49,7 +57,7 @@ broken: setup
 # Sixty seconds in all; FUZZ_SECONDS=3600 fuzzes each target for an hour.
 FUZZ_SECONDS := 8
 FUZZ_TARGETS := package members model onnx_file interface manifest vector source
-fuzz: setup
+fuzz: setup fuzz-loader
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'atheris>=3'
 	for target in $(FUZZ_TARGETS); do $(PYTHON) tests/fuzz/fuzz.py $$target $(FUZZ_SECONDS) || exit 1; done
 

@@ -1,0 +1,7 @@
+// Fuzzes the archive reader.
+#include "archive.h"
+#include "refuse.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  return try_parse(data, size, [](std::string_view text) { tl::read_members(text); });
+}
