@@ -12,7 +12,7 @@ def tap_method(module: Any, method: str, args: tuple[Any, ...]) -> dict[str, tor
 
     One run of the method; `args` are its arguments, in order. Attributes that it changes stay changed.
     """
-    # torch has no public way to run an edited graph; test_taps.py fails when this one goes.
+    # torch has no public way to run an edited graph; tests/convert/torch/test_taps.py fails when this one goes.
     original = getattr(module, method).inlined_graph
     graph = original.copy()
     names, taps = [], []
