@@ -21,7 +21,7 @@ def passes(as_json: bool) -> None:
 
     \b
     Example:
-      transload passes
+      transload passes --json
     """
     entries = list_passes()
     if as_json:
