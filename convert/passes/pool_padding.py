@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import onnx_ir as ir
 
+from transload.convert.passes.constants import insert_axes
+
 Value = TypeVar("Value")
 
 POOLS = frozenset({"MaxPool", "AveragePool"})
@@ -85,13 +87,7 @@ def _name_axes(pad: ir.Node) -> bool:
     if rank is None or pad.graph is None:
         return False
     pad.resize_inputs(4)
-    name = f"{pad.outputs[0].name}_axes"
-    constant = ir.node("Constant", [], {"value": ir.tensor(list(range(rank)), dtype=ir.DataType.INT64, name=name)})
-    constant.outputs[0].name = name
-    constant.outputs[0].dtype = ir.DataType.INT64
-    constant.outputs[0].shape = ir.Shape([rank])
-    pad.graph.insert_before(pad, constant)
-    pad.replace_input_with(3, constant.outputs[0])
+    insert_axes(pad, 3, range(rank))
     return True
 
 

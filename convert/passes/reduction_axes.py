@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from transload.convert.passes.constants import insert_axes
+
 REDUCTIONS = frozenset(
     {
         "ReduceL1",
@@ -31,7 +33,7 @@ class CountAxesFromFrontPass(ir.passes.InPlacePass):
     1. The `axes` attribute of a reduction, and `axis` of ArgMax and ArgMin.
     2. The `axes` input of a reduction, where it is a constant.
 
-    Left alone: tensors whose rank is not known, and axes that are computed.
+    Left alone: tensors whose rank is not known or 0, and axes that are computed.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -41,7 +43,7 @@ class CountAxesFromFrontPass(ir.passes.InPlacePass):
             if node.domain not in ("", "ai.onnx") or node.op_type not in REDUCTIONS | EXTREMES:
                 continue
             value = node.inputs[0]
-            if value is not None and value.shape is not None:
+            if value is not None and value.shape is not None and value.shape.rank() > 0:
                 modified |= _count_from_front(node, value.shape.rank())
         return ir.passes.PassResult(model, modified)
 
@@ -61,11 +63,5 @@ def _count_from_front(node: ir.Node, rank: int) -> bool:
     constant = ir.convenience.get_const_tensor(node.inputs[1])
     if constant is None or not (constant.numpy() < 0).any():
         return False
-    axes = ir.tensor(constant.numpy() % rank, name=f"{node.outputs[0].name}_axes")
-    replacement = ir.node("Constant", [], {"value": axes})
-    replacement.outputs[0].name = axes.name
-    replacement.outputs[0].dtype = ir.DataType.INT64
-    replacement.outputs[0].shape = ir.Shape([axes.size])
-    node.graph.insert_before(node, replacement)
-    node.replace_input_with(1, replacement.outputs[0])
+    insert_axes(node, 1, [int(axis) % rank for axis in constant.numpy()])
     return True

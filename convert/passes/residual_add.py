@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from transload.convert.passes.skip_normalization import find_residuals
+
 
 class JoinResidualPass(ir.passes.InPlacePass):
     """Write the sum before a layer normalization so that it may be fused.
@@ -17,12 +19,7 @@ class JoinResidualPass(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite the model in place."""
         modified = False
-        for node in model.graph.all_nodes():
-            if node.op_type != "LayerNormalization" or node.domain not in ("", "ai.onnx") or node.inputs[0] is None:
-                continue
-            total = node.inputs[0].producer()
-            if total is None or total.op_type != "Sum" or total.domain not in ("", "ai.onnx"):
-                continue
+        for total in find_residuals(model, "Sum"):
             if len(total.inputs) == 2:
                 total.op_type = "Add"
                 modified = True

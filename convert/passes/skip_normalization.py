@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import onnx_ir as ir
 
 
@@ -22,13 +24,17 @@ class KeepResidualApartPass(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite the model in place."""
         modified = False
-        for node in model.graph.all_nodes():
-            if node.op_type != "LayerNormalization" or node.domain not in ("", "ai.onnx") or node.inputs[0] is None:
-                continue
-            add = node.inputs[0].producer()
-            if add is None or add.op_type != "Add" or add.domain not in ("", "ai.onnx"):
-                continue
+        for add in find_residuals(model, "Add"):
             if not any(value is None or value.is_initializer() for value in add.inputs):
                 add.op_type = "Sum"
                 modified = True
         return ir.passes.PassResult(model, modified)
+
+
+def find_residuals(model: ir.Model, op_type: str) -> Iterator[ir.Node]:
+    """The nodes of an operator whose result is what a layer normalization normalizes."""
+    for node in model.graph.all_nodes():
+        if node.op_type == "LayerNormalization" and node.domain in ("", "ai.onnx") and node.inputs[0] is not None:
+            maker = node.inputs[0].producer()
+            if maker is not None and maker.op_type == op_type and maker.domain in ("", "ai.onnx"):
+                yield maker

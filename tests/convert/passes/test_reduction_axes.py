@@ -74,3 +74,4 @@ def test_axes_that_are_counted_from_the_front_already_and_unknown_ranks_are_left
     assert not counted(reduction("ReduceMax", [1], 11))[1]
     assert not counted(reduction("ArgMax", [1], 18))[1]
     assert not counted(reduction("ReduceMax", [-1], 18, rank=None))[1]
+    assert not counted(reduction("ReduceMax", [-1], 18, rank=0, keepdims=1))[1]

@@ -133,49 +133,57 @@ def _sized(b: Builder, value: Any, axis: int, size: Int) -> Any:
     return b.with_sizes(value, [size if each == axis else -1 for each in range(rank)])
 
 
-def _register_sized(name: str) -> None:
-    """Transforms with numbers of points: torch's own implementation asks whether the tensor has as many.
+def _sized_along(
+    interpreter: Any, tensor: Tensor, sizes: list[Int] | None, dims: list[int] | None, is_half: bool
+) -> tuple[Any, list[int] | None]:
+    """The content of a tensor cut or filled along some axes, and these; no axes where nothing had to be done.
 
-    Behind a cut it need not ask, and where only half of a spectrum is given, it still has to know of how many points.
+    Args:
+        sizes: The numbers of points; -1 leaves an axis as it is.
+        dims: The axes, or None for the last ones.
+        is_half: Along the last of the axes the tensor holds half of a spectrum.
     """
+    b = interpreter.b
+    content = interpreter.read(tensor)
+    if sizes is None or b.static_shape(_real_part(content)) is not None:
+        return content, None
+    rank = b.rank(_real_part(content))
+    axes = [b.axis(rank, dim) for dim in dims or range(-len(sizes), 0)]
+    for size, axis in zip(sizes, axes, strict=True):
+        if not (isinstance(size, int) and size < 1):
+            content = _sized(b, content, axis, _half(b, size) if is_half and axis == axes[-1] else size)
+    return content, axes
+
+
+def _register_over_one(name: str) -> None:
+    """A transform along one axis: torch's own implementation asks whether the tensor has as many points as named."""
     schema = find_schema(name)
-    base = name.rstrip("2n")
-    is_half = base in ("aten::fft_irfft", "aten::fft_hfft")
 
-    def transform(interpreter: Any, self: Tensor, sizes: Any, dims: Any, others: dict[str, Any]) -> Any:
-        b = interpreter.b
-        content = interpreter.read(self)
-        if sizes is not None and b.static_shape(_real_part(content)) is None:
-            rank = b.rank(_real_part(content))
-            axes = [b.axis(rank, dim) for dim in dims or range(-len(sizes), 0)]
-            for size, axis in zip(sizes, axes, strict=True):
-                if not (isinstance(size, int) and size < 1):
-                    content = _sized(b, content, axis, _half(b, size) if is_half and axis == axes[-1] else size)
-            if not is_half:
-                others = {**others, "dim": axes if "s" in others else axes[0], "s" if "s" in others else "n": None}
-        return interpreter.wrap(interpreter.compute(schema, {"self": content, **others}))
-
-    if base != name:
-
-        @raw_handler(name)
-        def over_several(
-            interpreter: Any, self: Tensor, s: Any = None, dim: Any = None, norm: str | None = None
-        ) -> Any:
-            sizes, dims = interpreter.contents(s), interpreter.contents(dim)
-            return transform(interpreter, self, sizes, dims, {"s": sizes, "dim": dims, "norm": norm})
-
-    else:
-
-        @raw_handler(name)
-        def over_one(interpreter: Any, self: Tensor, n: Any = None, dim: int = -1, norm: str | None = None) -> Any:
-            sizes = None if n is None else [n]
-            return transform(interpreter, self, sizes, [dim], {"n": n, "dim": dim, "norm": norm})
+    @raw_handler(name)
+    def transform(interpreter: Any, self: Tensor, n: Any = None, dim: int = -1, norm: str | None = None) -> Any:
+        content, axes = _sized_along(interpreter, self, None if n is None else [n], [dim], is_half=False)
+        arguments = {"self": content, "n": n if axes is None else None, "dim": dim, "norm": norm}
+        return interpreter.wrap(interpreter.compute(schema, arguments))
 
 
-for _suffix in ("", "2", "n"):
+def _register_over_several(name: str, is_half: bool) -> None:
+    """As `_register_over_one`, along several axes. Of half a spectrum torch has to be told of how many points it is."""
+    schema = find_schema(name)
+
+    @raw_handler(name)
+    def transform(interpreter: Any, self: Tensor, s: Any = None, dim: Any = None, norm: str | None = None) -> Any:
+        sizes, dims = interpreter.contents(s), interpreter.contents(dim)
+        content, axes = _sized_along(interpreter, self, sizes, dims, is_half)
+        if axes is not None and not is_half:
+            sizes, dims = None, axes
+        return interpreter.wrap(interpreter.compute(schema, {"self": content, "s": sizes, "dim": dims, "norm": norm}))
+
+
+for _kind in ("fft", "ifft", "rfft", "ihfft"):
+    _register_over_one(f"aten::fft_{_kind}")
+for _suffix in ("2", "n"):
     for _kind in ("fft", "ifft", "rfft", "ihfft", "irfft", "hfft"):
-        if _suffix or _kind not in ("irfft", "hfft"):
-            _register_sized(f"aten::fft_{_kind}{_suffix}")
+        _register_over_several(f"aten::fft_{_kind}{_suffix}", is_half=_kind in ("irfft", "hfft"))
 
 
 def _from_half(

@@ -41,6 +41,7 @@ def try_program(seed: int) -> str:
         # torch.jit drops changes in place to the items of a list when no name is left for them.
         return "torch.jit differs from Python"
     try:
+        # Loaded anew: torch.jit rewrites a function that has run.
         check(load_program(write_program(seed)), *INPUTS[0], others=INPUTS[1:], rtol=1e-5, atol=1e-5)
     except UnsupportedError:
         return "refused"
