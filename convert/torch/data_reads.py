@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-_READS = frozenset(
-    {"item", "tolist", "numpy", "equal", "allclose", "is_nonzero"}
-    | {f"__{name}__" for name in ("bool", "int", "float", "complex", "index", "array", "contains")}
-)
-"""Names of torch functions that give Python values for what is in a tensor."""
+WARNED_READS = frozenset({"item", "tolist", "numpy"} | {f"__{name}__" for name in ("bool", "int", "float", "complex")})
+"""Names of torch functions that give Python values for what is in a tensor, of which a trace warns."""
+
+SILENT_READS = frozenset({"equal", "allclose", "is_nonzero", "__contains__", "__index__", "__array__"})
+"""More of them, of which a trace says nothing, or not on the line that asks."""
 
 _FORMS = ("empty_like", "zeros_like", "ones_like", "full_like", "rand_like", "randn_like")
 """Functions that take no more than the form of a tensor; all methods `new_…` are others."""
@@ -35,11 +35,16 @@ class Line:
         return linecache.getline(self.file, self.number).strip()
 
 
-def find_data_reads(call: Callable[[], object], inputs: Iterable[torch.Tensor]) -> frozenset[Line]:
-    """The lines at which `call` makes Python values of values that depend on those of `inputs`. Sizes are no values."""
+def find_data_reads(
+    call: Callable[[], object], inputs: Iterable[torch.Tensor]
+) -> tuple[frozenset[Line], frozenset[Line]]:
+    """The lines at which `call` makes Python values of values that depend on those of `inputs`. Sizes are no values.
+
+    First those of which a trace warns where they are part of it, then those of which it does not.
+    """
     with _Watch(inputs) as watch:
         call()
-    return frozenset(watch.lines)
+    return frozenset(watch.warned), frozenset(watch.silent)
 
 
 @dataclass(eq=False)
@@ -47,7 +52,8 @@ class _Watch(TorchFunctionMode):
     """Follows tensors that depend on the inputs' values, from function to function."""
 
     inputs: Iterable[torch.Tensor]
-    lines: set[Line] = field(default_factory=set)
+    warned: set[Line] = field(default_factory=set)
+    silent: set[Line] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -60,8 +66,10 @@ class _Watch(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         arguments = list(_tensors((args, kwargs)))
         depends = any(id(tensor) in self._followed for tensor in arguments)
-        if depends and name in _READS:
-            self.lines.add(_caller(sys._getframe(1)))
+        if depends and name in WARNED_READS:
+            self.warned.add(_caller(sys._getframe(1)))
+        if depends and name in SILENT_READS:
+            self.silent.add(_caller(sys._getframe(1)))
         result = func(*args, **(kwargs or {}))
         if depends and not name.startswith("new_") and name not in _FORMS:
             for tensor in _tensors((result, args[:1] if name.endswith("_") else ())):

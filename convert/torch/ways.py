@@ -110,11 +110,11 @@ def _capture_trace(callee: Callee) -> Capture:
         # Both run the module's code in ways of which it may know nothing; it raises whatever it likes.
         try:
             watched = callee.tensors().values()
-            reads = find_data_reads(lambda: callee.flat(*watched), watched)
+            warned, silent = find_data_reads(lambda: callee.flat(*watched), watched)
             traced, lines = _trace(callee.flat, tuple(callee.tensors().values()))
         except Exception as error:
             raise UnsupportedError(f"torch cannot trace the module: {_last_line(error)}") from error
-    if fixed := sorted(reads & lines, key=lambda line: (line.file, line.number)):
+    if fixed := sorted(silent | (warned & lines), key=lambda line: (line.file, line.number)):
         raise UnsupportedError(
             "The module's Python code depends on the values of its inputs, which a trace would fix.",
             operations=tuple(UnsupportedOperation(line.read(), f"{line.file}:{line.number}") for line in fixed),
