@@ -118,8 +118,9 @@ def _open_component(path: Path, component: str) -> Opened:
     model = ir.from_proto(package.model_proto(component))
     ir.external_data.set_base_dir(model.graph, package.path.parent)
     vectors = package.vectors(component)
-    reference = PackageReference(load(path, component, device="cpu", threads=1, optimize=False))
-    optimized = PackageReference(load(path, component, device="cpu", threads=1))
+    reference = PackageReference(load(path, component, device="cpu", threads=1, optimize=False, tuned=False))
+    # Not a variant of this user's cache: the package is what is judged.
+    optimized = PackageReference(load(path, component, device="cpu", threads=1, tuned=False))
     capture = Capture(
         component=component,
         model=model,

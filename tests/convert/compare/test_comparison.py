@@ -10,12 +10,17 @@ import pytest
 import torch
 from onnx import helper
 from onnx_files import WEIGHT, write, write_affine
+from packages import linear_component
 
 from transload.convert.compare.comparison import compare_models
+from transload.convert.compare.models import PackageReference, open_models
 from transload.convert.compare.result import ComparedComponent, Comparison
 from transload.convert.detect import detect_source
 from transload.convert.options import ConvertOptions, InputSpec
 from transload.convert.pipeline import convert_source
+from transload.runtime import load
+from transload.runtime.tuning.tune import tune_component
+from transload.serialize import Package, open_package
 from transload.serialize.errors import UsageError
 
 
@@ -44,6 +49,20 @@ def test_a_model_is_the_same_as_itself_under_other_names(tmp_path: Path) -> None
     assert "matched by position" in component.notes[0]
     assert set(component.sizes["batch"]) >= {1, 2, 3}
     assert {"seed 1", "negatives", "not finite"} <= {each.case.name for each in component.sets}
+
+
+def test_a_package_is_judged_itself_and_not_what_was_tuned_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = Package("m", (linear_component("forward", WEIGHT),)).save(tmp_path / "m.tload")
+    tune_component(open_package(path), "forward", seconds_per_trial=0.001)
+    assert load(path, threads=1).variant == "tuned"
+    (opened,) = open_models(str(path), ConvertOptions())
+    for run in (opened.plain, opened.optimized):
+        reference = run.__self__  # type: ignore[attr-defined]
+        assert isinstance(reference, PackageReference)
+        assert reference.model.variant == "portable"
 
 
 def test_one_wrong_weight_is_found_and_its_column_named(tmp_path: Path) -> None:
