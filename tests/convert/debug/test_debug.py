@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 import torch
 from onnx import helper, numpy_helper
+from packages import linear_component
 from torch import nn
 
 from transload.convert.debug.reduce import command_fails, reduce_model
@@ -18,7 +20,7 @@ from transload.convert.debug.search import debug_package
 from transload.convert.options import ConvertOptions, parse_input_spec
 from transload.convert.pipeline import convert_source
 from transload.convert.source import Source, SourceKind
-from transload.serialize import open_package
+from transload.serialize import Package, open_package
 from transload.serialize.errors import UnsupportedError, UsageError
 
 
@@ -42,7 +44,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, onnx.ModelPro
     package = folder / "net.tload"
     convert_source(Source(SourceKind.TORCHSCRIPT, source), options).save(package)
     opened = open_package(package).to_package()
-    model = onnx.load_from_string(__import__("onnx_ir").to_proto(opened.components[0].model).SerializeToString())
+    model = onnx.load_from_string(ir.to_proto(opened.components[0].model).SerializeToString())
     return source, model
 
 
@@ -81,6 +83,8 @@ def test_a_package_without_a_fault_has_no_culprit(files: tuple[Path, onnx.ModelP
     onnx.save(model, tmp_path / "right.onnx")
     found = debug_package(str(tmp_path / "right.onnx"), str(source), ConvertOptions())
     assert (found.node, found.summary) == ("", "Source and package agree on these inputs.")
+    # Nothing is to be explained, so the source is not run again for its intermediate values.
+    assert found.source_runs == 1
     alone = debug_package(str(tmp_path / "right.onnx"), None, ConvertOptions())
     assert alone.node == "" and alone.summary.endswith("agree on these inputs.")
 
@@ -90,6 +94,15 @@ def test_a_source_without_intermediate_values_is_told(files: tuple[Path, onnx.Mo
     onnx.save(model, tmp_path / "one.onnx")
     with pytest.raises(UnsupportedError, match="shows no intermediate values"):
         debug_package(str(tmp_path / "one.onnx"), str(tmp_path / "one.onnx"), ConvertOptions())
+
+
+def test_a_component_is_not_set_against_another_one_of_the_source(tmp_path: Path) -> None:
+    weight = np.eye(4, dtype=np.float32)
+    components = (linear_component("encode", weight), linear_component("decode", weight))
+    package = Package("m", components).save(tmp_path / "m.tload")
+    torch.jit.script(Net().eval()).save(str(tmp_path / "m.pt"))
+    with pytest.raises(UsageError, match="no component 'encode': the package has encode, decode, the source forward"):
+        debug_package(str(package), str(tmp_path / "m.pt"), ConvertOptions())
 
 
 def chain(length: int, odd: int) -> onnx.ModelProto:
