@@ -9,16 +9,16 @@ from importlib.metadata import version
 import msgspec
 
 from transload.convert.capture import Alternatives, Capture
+from transload.convert.equivalence.sides import choose_tolerance
 from transload.convert.frozen_dimensions import freeze_dimensions
 from transload.convert.options import ConvertOptions
 from transload.convert.selection import OnStage, Proven, choose, first_capture, prove
 from transload.convert.source import Source, SourceKind
 from transload.convert.source_digest import digest_source
-from transload.runtime.comparison import DEFAULT_TOLERANCES, EXACT
 from transload.serialize import Component, Package
 from transload.serialize.dtypes import FLOATS
 from transload.serialize.errors import TransloadError, UnsupportedError, UsageError
-from transload.serialize.interface import Interface, Node, Proof, SourceRecord, Tensor, Tolerance
+from transload.serialize.interface import Interface, Node, Proof, SourceRecord, Tolerance
 
 FRONT_ENDS: Mapping[SourceKind, str] = {
     SourceKind.TORCHSCRIPT: "transload.convert.torch.torchscript",
@@ -91,19 +91,6 @@ def name_source(source: Source) -> str:
     if isinstance(source.value, str):
         return source.value.rpartition(":")[2]
     return str(getattr(source.value, "original_name", type(source.value).__name__))
-
-
-def choose_tolerance(tensor: Tensor, options: ConvertOptions) -> Tolerance:
-    """The bound for a floating output: the standard's for its dtype, or what the user gave."""
-    standard = _standard(tensor)
-    return Tolerance(
-        rtol=standard.rtol if options.rtol is None else options.rtol,
-        atol=standard.atol if options.atol is None else options.atol,
-    )
-
-
-def _standard(tensor: Tensor) -> Tolerance:
-    return DEFAULT_TOLERANCES.get(tensor.dtype, EXACT)
 
 
 def _is_wider(one: Tolerance, other: Tolerance) -> bool:
@@ -182,7 +169,8 @@ def _make_component(proven: Proven, options: ConvertOptions, digest: str) -> Com
 def _make_interface(capture: Capture, options: ConvertOptions, proof: Proof) -> Interface:
     floats = [tensor for tensor in capture.output_leaves() if tensor.dtype in FLOATS]
     tolerances = {tensor.name: choose_tolerance(tensor, options) for tensor in floats}
-    widened = any(_is_wider(tolerances[tensor.name], _standard(tensor)) for tensor in floats)
+    standard = ConvertOptions()
+    widened = any(_is_wider(tolerances[tensor.name], choose_tolerance(tensor, standard)) for tensor in floats)
     inputs: dict[str, Node] = dict(capture.inputs)
     return Interface(
         component=capture.component,

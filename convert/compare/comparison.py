@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from transload.convert.capture import Array
 from transload.convert.compare.errors import spread_errors
@@ -188,9 +189,8 @@ class _Comparer:
         samplers = plan_samplers(self.capture)
         sized = check_dimensions(self.sides, samplers, self.variables, seed, quick=quick)
         yield from (*sized.checked, *sized.differing)
-        for number, inputs in enumerate(choose_inputs(self.capture, samplers, seed)):
-            if not quick or number == 0:
-                yield judge_inputs(self.sides, inputs)
+        for inputs in islice(choose_inputs(self.capture, samplers, seed), 1 if quick else None):
+            yield judge_inputs(self.sides, inputs)
         for inputs in search_inputs(self.coverage, samplers, seed) if self.coverage else ():
             yield judge_inputs(self.sides, inputs)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from transload.convert.capture import Array, Capture, Feed, Reference
 from transload.convert.compare.models import Opened, Run, fits
 from transload.convert.compare.result import Match
-from transload.convert.equivalence.sides import Runner, Sides
+from transload.convert.equivalence.sides import Runner, Sides, choose_tolerance
+from transload.convert.error_lines import first_line
 from transload.convert.options import ConvertOptions, InputSpec, make_example
-from transload.convert.pipeline import choose_tolerance
 from transload.serialize.errors import ExecutionError, MismatchError, TransloadError
 from transload.serialize.interface import Dimension, Tensor, Tuple
 
@@ -68,8 +68,7 @@ class _RenamedRunner:
             raise
         except Exception as error:
             # Frameworks raise anything for inputs that they do not take.
-            lines = str(error).strip().splitlines()
-            raise ExecutionError(f"{type(error).__name__}: {lines[0] if lines else '(no message)'}") from error
+            raise ExecutionError(f"{type(error).__name__}: {first_line(error)}") from error
         renamed = {self.outputs[name]: array for name, array in found.items() if name in self.outputs}
         return [renamed[name] for name in output_names or renamed]
 

@@ -12,12 +12,13 @@ import numpy as np
 import onnx_ir as ir
 
 from transload.convert.capture import Array, Capture, Feed
+from transload.convert.error_lines import first_line
 from transload.convert.options import ConvertOptions
 from transload.convert.passes.metadata import SOURCE_KEY
 from transload.runtime import load
 from transload.runtime.comparison import DEFAULT_TOLERANCES, EXACT
 from transload.serialize.errors import ExecutionError, MismatchError, UsageError
-from transload.serialize.interface import Tolerance
+from transload.serialize.interface import Tensor, Tolerance
 
 _NODE = re.compile(r"running (?P<op>\S+) node\. Name:'(?P<name>[^']*)'")
 
@@ -100,19 +101,21 @@ def open_sides(capture: Capture, path: Path, options: ConvertOptions, load_model
             where=f"component {capture.component!r}",
             hint="This is a fault in the capture; please report it.",
         )
-    tolerances = {}
-    for name, tensor in tensors.items():
-        standard = DEFAULT_TOLERANCES.get(tensor.dtype, EXACT)
-        tolerances[name] = Tolerance(
-            rtol=standard.rtol if options.rtol is None else options.rtol,
-            atol=standard.atol if options.atol is None else options.atol,
-        )
     return Sides(
         capture,
         load_model(path, capture.component, False),
         load_model(path, capture.component, True),
         tuple(tensors),
-        tolerances,
+        {name: choose_tolerance(tensor, options) for name, tensor in tensors.items()},
+    )
+
+
+def choose_tolerance(tensor: Tensor, options: ConvertOptions) -> Tolerance:
+    """The bound for an output: the standard's for its dtype, or what the user gave."""
+    standard = DEFAULT_TOLERANCES.get(tensor.dtype, EXACT)
+    return Tolerance(
+        rtol=standard.rtol if options.rtol is None else options.rtol,
+        atol=standard.atol if options.atol is None else options.atol,
     )
 
 
@@ -122,8 +125,7 @@ def ask_source(sides: Sides, feed: Feed) -> dict[str, Array] | Refusal:
         outputs = sides.capture.reference.run(feed)
     except Exception as error:
         # Frameworks raise anything for inputs they do not take; what counts is that the source gives no answer.
-        lines = str(error).strip().splitlines()
-        return Refusal(f"{type(error).__name__}: {lines[0] if lines else '(no message)'}")
+        return Refusal(f"{type(error).__name__}: {first_line(error)}")
     order = [
         *(name for name in sides.outputs if name in outputs),
         *(name for name in outputs if name not in sides.outputs),
