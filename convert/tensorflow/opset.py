@@ -12,17 +12,12 @@ HIGHEST_OPSET = 23
 NEWER = {"StringConcat": 20, "StringSplit": 20, "RegexFullMatch": 20}
 """Operators that came after, with their opset."""
 
-GRID_MODES = {"bilinear": "linear", "bicubic": "cubic"}
-
 
 def raise_opset(model: ir.Model, opset: int) -> ir.Model:
     """Rewrite a graph of opset 18 in place for a newer one, at least that of its newest operator.
 
-    Between 18 and 23 the operators that are written here have only got more types, but for these:
-
-    1. DFT takes its axis as an input since 20.
-    2. GridSample's modes have other names since 20.
-    3. GroupNormalization is another one since 21: refused.
+    Between 18 and 23 the operators that are written here have only got more types, but for DFT, which takes its axis as
+    an input since 20.
 
     Raises:
         UnsupportedError: the opset is newer than what is known here.
@@ -35,16 +30,9 @@ def raise_opset(model: ir.Model, opset: int) -> ir.Model:
         )
     if opset <= TF2ONNX_OPSET:
         return model
-    for node in list(model.graph.all_nodes()):
-        if node.domain:
-            continue
-        if node.op_type == "DFT" and opset >= 20:
+    if opset >= 20:
+        for node in [node for node in model.graph.all_nodes() if node.op_type == "DFT" and not node.domain]:
             _move_axis_to_inputs(node)
-        elif node.op_type == "GridSample" and opset >= 20 and "mode" in node.attributes:
-            mode = node.attributes["mode"].as_string()
-            node.attributes["mode"] = ir.AttrString("mode", GRID_MODES.get(mode, mode))
-        elif node.op_type == "GroupNormalization" and opset >= 21:
-            raise UnsupportedError("GroupNormalization changed with opset 21.", hint="Ask for --opset 20 at most.")
     model.opset_imports[""] = opset
     return model
 
