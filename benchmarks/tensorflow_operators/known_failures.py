@@ -38,7 +38,7 @@ KNOWN_FAILURES = {
     "strings.discretization": "input set 'not finite': NaN falls into another bin",
     "quantization.quantize_and_dequantize": _PLACES,
 }
-"""Of the programs of docs/operators-tensorflow.md. Any other failure is an error, and so is one of these that passes."""
+"""Of the programs of docs/operators-tensorflow.md. Any other failure is an error, and so is one that passes."""
 
 
 def compare_failures(failed: set[str], run: set[str]) -> list[str]:
