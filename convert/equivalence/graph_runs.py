@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 from onnx.reference import ReferenceEvaluator
 
 from transload.convert.capture import Array, Feed
 from transload.runtime.comparison import compare_output
-from transload.runtime.session import runtime_errors
+from transload.runtime.configuration import Configuration, provider_list, session_options
+from transload.runtime.session import open_session, runtime_errors
 from transload.serialize.dtypes import FLOATS, dtype_from_numpy
 from transload.serialize.errors import ExecutionError, UnsupportedError
 from transload.serialize.interface import Tolerance
@@ -35,15 +35,16 @@ def open_in_runtime(model: ir.Model) -> Run | None:
     """A session of ONNX Runtime over a graph, one thread, no optimisations; None where it is too large or refused."""
     if _weight_bytes(model) > RUNTIME_LIMIT_BYTES:
         return None
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
+    configuration = Configuration(1, level="disable")
     names = [str(value.name) for value in model.graph.outputs]
     try:
-        with runtime_errors("a graph in memory"):
-            proto = _to_proto(model).SerializeToString()
-            session = ort.InferenceSession(proto, options, providers=["CPUExecutionProvider"])
+        # All weights lie in the graph, so that no folder is looked into.
+        session = open_session(
+            _to_proto(model).SerializeToString(),
+            session_options(configuration, "."),
+            provider_list(configuration),
+            "a graph in memory",
+        )
     except (ExecutionError, UnsupportedError):
         # What ONNX Runtime refuses of the package itself is reported where that is run.
         return None
