@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.mutation.models import MODELS
+from benchmarks.mutation.models import MODELS, Model
 from benchmarks.mutation.operators import OPERATORS
 from benchmarks.mutation.suite import Mutant, check, run_model
 from transload.serialize.errors import MismatchError
@@ -19,6 +21,7 @@ ALARM_SEEDS = 20
 EXPLANATIONS = {
     ("mlp", "cut off at 50"): "a hidden value above 50 saturates the softmax behind it with and without the fault",
     ("attention", "NaN turned to zero"): "the values that the weights are multiplied with hold the same NaN",
+    ("branching", "comparison with equality, or without"): "no input set that is tried sums to 1.5 exactly",
     ("losses", "NaN turned to zero"): "the vector that the norm divides holds the same NaN, and is summed",
     ("shaping", "narrowed to float16"): "a batch counter is exact in float16 up to 2048; no batch so large is tried",
     (
@@ -29,26 +32,47 @@ EXPLANATIONS = {
 }
 """Why a fault is not found, by model and fault."""
 
+REASONS = {
+    "ranking": "which of equal elements `torch.topk` names first is not defined, and ONNX has a rule for it",
+    "integers": "floor division takes the remainder off first, which overflows at the lowest integer",
+}
+"""Why a model is refused without a fault."""
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """The check refused a model without a fault, with so many of the seeds."""
+
+    model: str
+    what: str
+    seeds: int
+
 
 def main(names: list[str]) -> int:
     """Run the suite over the models named, or all of them; gives 1 where a survivor has no explanation."""
     models = [model for model in MODELS if not names or model.name in names]
-    mutants = [mutant for model in models for mutant in _say(model.name, list(run_model(model, seed=0)))]
-    alarms = []
-    for model in models:
-        capture = model.capture()
-        for seed in range(ALARM_SEEDS):
-            try:
-                check(capture, model.options(seed))
-            except MismatchError as error:
-                alarms.append(f"{model.name}, seed {seed}: {error.what.splitlines()[0]}")
-        print(f"{model.name}: {ALARM_SEEDS} seeds without a fault", file=sys.stderr)
-    text = write_page(mutants, alarms, len(models))
+    alarms = [alarm for model in models for alarm in find_alarms(model)]
+    healthy = [model for model in models if model.name not in {alarm.model for alarm in alarms}]
+    mutants = [mutant for model in healthy for mutant in _say(model.name, list(run_model(model, seed=0)))]
+    text = write_page(mutants, alarms, len(healthy))
     if not names:
         PAGE.write_text(text)
     print(text)
     unexplained = [each for each in survivors(mutants) if (each.model, each.operator) not in EXPLANATIONS]
     return int(bool(unexplained or alarms))
+
+
+def find_alarms(model: Model) -> Iterator[Alarm]:
+    """What the check says of a model without a fault."""
+    capture = model.capture()
+    seeds: dict[str, int] = Counter()
+    for seed in range(ALARM_SEEDS):
+        try:
+            check(capture, model.options(seed))
+        except MismatchError as error:
+            seeds[error.what.splitlines()[0]] += 1
+    yield from (Alarm(model.name, what, count) for what, count in seeds.items())
+    print(f"{model.name}: {ALARM_SEEDS} seeds without a fault, {sum(seeds.values())} alarms", file=sys.stderr)
 
 
 def _say(name: str, found: list[Mutant]) -> list[Mutant]:
@@ -65,7 +89,22 @@ def _explain(each: Mutant) -> str:
     return EXPLANATIONS.get((each.model, each.operator), "unknown")
 
 
-def write_page(mutants: list[Mutant], alarms: list[str], models: int) -> str:
+def _alarm_lines(alarms: list[Alarm]) -> list[str]:
+    if not alarms:
+        return []
+    return [
+        "## Refused without a fault",
+        "",
+        "No fault was planted in these, since catching it would mean nothing.",
+        "",
+        "| model | seeds | what the check says | why |",
+        "|---|---|---|---|",
+        *(f"| {each.model} | {each.seeds} | {each.what} | {REASONS.get(each.model, 'unknown')} |" for each in alarms),
+        "",
+    ]
+
+
+def write_page(mutants: list[Mutant], alarms: list[Alarm], models: int) -> str:
     """The page for docs."""
     counts = Counter(each.outcome for each in mutants)
     missed = survivors(mutants)
@@ -85,9 +124,9 @@ def write_page(mutants: list[Mutant], alarms: list[str], models: int) -> str:
         f"| proven to change nothing | {counts['equivalent']} |",
         "",
         f"**{100 * share:.1f} % caught** of those that change something. Without a fault, over {ALARM_SEEDS} seeds of",
-        f"each model: {len(alarms)} false alarms.",
+        f"each model: {sum(alarm.seeds for alarm in alarms)} false alarms.",
         "",
-        *(f"- {alarm}" for alarm in alarms),
+        *_alarm_lines(alarms),
         "## What was not found",
         "",
         "| model | fault | node | why |",

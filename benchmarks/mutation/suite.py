@@ -15,9 +15,11 @@ from benchmarks.mutation.models import Model
 from benchmarks.mutation.operators import OPERATORS, Operator
 from transload.convert.capture import Array, Capture
 from transload.convert.equivalence import check_equivalence
+from transload.convert.equivalence.graph_runs import run_in_runtime
 from transload.convert.equivalence.sides import Runner
 from transload.convert.options import ConvertOptions
-from transload.runtime.session import runtime_errors
+from transload.runtime.configuration import Configuration, provider_list, session_options
+from transload.runtime.session import open_session, runtime_errors
 from transload.serialize.errors import ExecutionError, MismatchError, UnsupportedError
 
 PLACES = 2
@@ -65,20 +67,21 @@ def check(capture: Capture, options: ConvertOptions) -> None:
     proto = ir.to_proto(ir.external_data.load_to_model(capture.model.clone())).SerializeToString()
 
     def load(path: Path, component: str, optimize: bool) -> Runner:
-        settings = ort.SessionOptions()
-        settings.log_severity_level = 4
-        settings.intra_op_num_threads = 1
-        if not optimize:
-            settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        with runtime_errors("a mutant"):
-            return _Session(ort.InferenceSession(proto, settings, providers=["CPUExecutionProvider"]))
+        configuration = Configuration(1, level="all" if optimize else "disable", prepack=optimize)
+        options = session_options(configuration, ".")
+        return _Session(open_session(proto, options, provider_list(configuration), "a mutant"))
 
     check_equivalence(capture, Path("unused"), options, load_model=load)
 
 
 def run_model(model: Model, seed: int, operators: Sequence[Operator] | None = None) -> Iterator[Mutant]:
-    """Every fault at up to PLACES random places of one model."""
+    """Every fault at up to PLACES random places of one model.
+
+    Raises:
+        MismatchError: the check refuses the model without a fault, so that catching one would mean nothing.
+    """
     capture = model.capture()
+    check(capture, model.options(seed))
     sizes = _example_sizes(capture)
     nodes = [_prepare(each, sizes) for each in _prepared_nodes(capture.model)]
     for number, operator in enumerate(operators or OPERATORS.values()):
@@ -109,15 +112,11 @@ def _try(
 def _prepared_nodes(model: ir.Model) -> list[ir.Node]:
     nodes = list(model.graph.all_nodes())
     outputs = model.graph.outputs
-    if len(outputs) > 1 and outputs[0].dtype == outputs[1].dtype and _ranks(outputs) and outputs[0] is not outputs[1]:
-        producer = outputs[0].producer()
-        if producer is not None:
-            producer.meta["second_output"] = outputs[1].name
+    if len(outputs) > 1 and outputs[0].dtype == outputs[1].dtype and outputs[0] is not outputs[1]:
+        first, second = outputs[0].producer(), outputs[1].producer()
+        if first is not None and second is not None:
+            first.meta["second_output"] = outputs[1].name
     return nodes
-
-
-def _ranks(outputs: Sequence[ir.Value]) -> bool:
-    return outputs[1].producer() is not None
 
 
 def _prepare(node: ir.Node, sizes: Mapping[str, list[int]]) -> ir.Node:
@@ -128,11 +127,11 @@ def _prepare(node: ir.Node, sizes: Mapping[str, list[int]]) -> ir.Node:
 
 def _example_sizes(capture: Capture) -> dict[str, list[int]]:
     """What each Shape node of the main graph gives for the example."""
-    copy = ir.external_data.load_to_model(capture.model.clone())
+    copy = capture.model.clone()
     shown = [node.outputs[0] for node in copy.graph if node.op_type == "Shape"]
     if not shown:
         return {}
     copy.graph.outputs.extend(value for value in shown if value not in copy.graph.outputs)
-    session = ort.InferenceSession(ir.to_proto(copy).SerializeToString(), providers=["CPUExecutionProvider"])
-    names = [str(value.name) for value in shown]
-    return {name: array.tolist() for name, array in zip(names, session.run(names, capture.example), strict=True)}
+    found = run_in_runtime(copy, capture.example)
+    assert found is not None
+    return {str(value.name): found[str(value.name)].tolist() for value in shown}
