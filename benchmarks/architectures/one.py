@@ -14,6 +14,7 @@ import torch
 
 import transload as tl
 from benchmarks.architectures import timm_models, transformers_models
+from benchmarks.architectures.difference import largest_difference
 from transload.convert.torch.quiet import quiet
 from transload.convert.torch.reference import flatten_outputs
 from transload.serialize import Package
@@ -88,7 +89,8 @@ def convert(name: str, proof: Literal["quick", "full"]) -> dict[str, Any]:
     evidence = interface.proof
     dynamic = [dim for tensor in input_tensors(interface) for dim in tensor.shape or () if isinstance(dim, str)]
     return {
-        "result": "wrong" if (difference := compare_anew(module, arguments, package)) > WRONG else "proven",
+        # Not "greater is wrong": NaN is neither.
+        "result": "proven" if (difference := compare_anew(module, arguments, package)) <= WRONG else "wrong",
         "difference": difference,
         "proof": evidence.level,
         "way": interface.source.way,
@@ -107,7 +109,7 @@ def convert(name: str, proof: Literal["quick", "full"]) -> dict[str, Any]:
 def compare_anew(module: torch.nn.Module, arguments: dict[str, Any], package: Package) -> float:
     """The largest difference between module and package on inputs that the proof did not choose.
 
-    It is relative to the largest output, and infinite where shapes differ. Where the batch is dynamic, it is 3.
+    As `largest_difference`. Where the batch is dynamic, it is 3.
     """
     [component] = package.components
     batch = next(iter(component.interface.inputs.values()))
@@ -125,13 +127,7 @@ def compare_anew(module: torch.nn.Module, arguments: dict[str, Any], package: Pa
         package.save(Path(folder) / "m.tload")
         model = tl.load(Path(folder) / "m.tload", threads=1)
         found = model.run(list(expected), {name: tensor.numpy() for name, tensor in feed.items()})
-    worst = 0.0
-    for ours, theirs in zip(found, (tensor.double().numpy() for tensor in expected.values()), strict=True):
-        if ours.shape != theirs.shape:
-            return float("inf")
-        largest = float(abs(theirs).max(initial=0.0)) or 1.0
-        worst = max(worst, float(abs(ours.astype("float64") - theirs).max(initial=0.0)) / largest)
-    return worst
+    return largest_difference(found, [tensor.numpy() for tensor in expected.values()])
 
 
 def time_capture(name: str) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import re
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ dimensions are found, and called dynamic only when the package gave the module's
 
 COMPARISON = """\
 After the proof, a package is compared with its module once more, on inputs that the proof did not choose: `wrong` is
-what differs there by more than a thousandth of the largest output."""
+what differs there by more than a thousandth of the largest output, or in shape or places of NaN."""
 
 HEADER = (
     "| | architectures | proven | at two batch sizes | and at a second spatial or sequence size | compared | wrong |"
@@ -35,14 +36,14 @@ def write_report(rows: list[Row], names: tuple[str, ...]) -> None:
     times = {row["name"]: row for row in rows if row["raw"] and "raw_s" in row}
     found = [proofs[name] for name in names if name in proofs]
     proven = [row for row in found if row["result"] == "proven"]
-    packages = ("torch", "transformers", "onnxruntime", "transload")
+    packages = ("torch", "transformers", "onnxruntime", "transload", "timm")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     lines = [
         "# Architectures",
         "",
         *INTRODUCTION.splitlines(),
         "",
-        f"{datetime.datetime.now(tz=datetime.UTC).date()}, {versions}, timm {_timm_version()}:",
+        f"{datetime.datetime.now(tz=datetime.UTC).date()}, {versions}:",
         "",
         HEADER,
         "|---|---|---|---|---|---|---|",
@@ -133,8 +134,4 @@ def _fixed(row: Row) -> str:
 def _cell(text: str) -> str:
     """A text for a table, with files named as from the folder of their package."""
     text = re.sub(r"/\S*?/(site-packages|build/conformance)/", "", text.partition("  next: ")[0])
-    return " ".join(text.replace("|", "\\|").split())[:400]
-
-
-def _timm_version() -> str:
-    return importlib.metadata.version("timm")
+    return textwrap.shorten(text.replace("|", "\\|"), 400, placeholder=" …")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -120,7 +121,7 @@ def make(name: str) -> tuple[torch.nn.Module, dict[str, Any]]:
     torch.manual_seed(0)
     model: torch.nn.Module = timm.create_model(name, pretrained=False, **SETTINGS[name]).eval()
     channels, *own = model.default_cfg["input_size"]  # type: ignore[index, misc]
-    parameter = next(iter(dict(_inputs(model)).values()))
+    parameter = next(iter(inspect.signature(model.forward).parameters))
     for size in (*((side, side) for side in SIZES), tuple(SETTINGS[name].get("img_size", side) for side in own)):
         image = torch.randn(2, channels, *size, generator=torch.Generator().manual_seed(1))
         with torch.no_grad():
@@ -141,9 +142,3 @@ def declare_torchvision_operators() -> None:
     for operator in ("nms", "qnms"):
         if not hasattr(torch.ops.torchvision, operator):
             torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float threshold) -> Tensor")
-
-
-def _inputs(model: torch.nn.Module) -> list[tuple[str, str]]:
-    import inspect
-
-    return [(name, name) for name in inspect.signature(model.forward).parameters]

@@ -33,12 +33,7 @@ SIZES: dict[str, Any] = {
 }
 """Small values for the settings that configurations share; only those that a configuration has are set."""
 
-LISTS = {"hidden_sizes": 16, "depths": 1, "layer_types": None, "num_heads_list": 2}
-
 TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1, "image_token_id": 98}
-
-OVERRIDES: dict[str, dict[str, Any]] = {}
-"""Settings of single model types, where the shared ones do not fit together."""
 
 
 def make(model_type: str) -> tuple[torch.nn.Module, dict[str, Any]]:
@@ -47,8 +42,6 @@ def make(model_type: str) -> tuple[torch.nn.Module, dict[str, Any]]:
 
     config = AutoConfig.for_model(model_type)
     shrink(config)
-    for name, value in OVERRIDES.get(model_type, {}).items():
-        setattr(config, name, value)
     with torch.device("meta"):
         count = sum(parameter.numel() for parameter in AutoModel.from_config(config).parameters())
     if count > 30e6:
