@@ -12,6 +12,7 @@ from pathlib import Path
 
 from transload.convert.capture import Alternatives, Capture
 from transload.convert.equivalence import Evidence, check_equivalence
+from transload.convert.error_lines import first_line
 from transload.convert.options import ConvertOptions
 from transload.convert.passes import find_unsupported, run_passes
 from transload.runtime import load
@@ -144,8 +145,7 @@ def _capture(way: str, capture: Callable[[], Capture]) -> Capture:
     except TransloadError as error:
         raise UnsupportedError(error.what, where=error.where, hint=error.hint) from error
     except Exception as error:
-        line = next((line for line in str(error).splitlines() if line.strip()), "")
-        raise UnsupportedError(f"{type(error).__name__}: {line.strip()}") from error
+        raise UnsupportedError(f"{type(error).__name__}: {first_line(error)}") from error
 
 
 def _save(captures: Sequence[Capture], make_interface: MakeInterface, path: Path) -> None:

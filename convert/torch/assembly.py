@@ -8,6 +8,7 @@ import onnx_ir as ir
 import torch
 
 from transload.convert.capture import Array, Capture
+from transload.convert.error_lines import last_line
 from transload.convert.options import ConvertOptions
 from transload.convert.source import Source
 from transload.convert.torch.arguments import Arguments
@@ -54,9 +55,8 @@ def run_example(reference: TorchReference, example: dict[str, Array]) -> Node:
         raise
     # The source's own code runs here; whatever it raises says that the example does not suit it.
     except Exception as error:
-        lines = str(error).strip().splitlines() or [""]
         raise UsageError(
-            f"The source fails on the example inputs: {type(error).__name__}: {lines[-1].strip()}",
+            f"The source fails on the example inputs: {type(error).__name__}: {last_line(error)}",
             where=", ".join(f"{name}: {array.dtype}{list(array.shape)}" for name, array in example.items()),
             hint="Give inputs that it takes: --example FILE.npz, or other sizes in --input.",
         ) from error

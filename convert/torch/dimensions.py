@@ -105,15 +105,16 @@ def independent_dimensions(dimensions: Dimensions) -> frozenset[str]:
     return frozenset(names - set(find_sums(names)))
 
 
+def resize_axis(array: Array, axis: int, size: int) -> Array:
+    """The array with one axis repeated or cut to a size, which keeps indices inside the tables that they index."""
+    if array.shape[axis] == 0:
+        return np.zeros((*array.shape[:axis], size, *array.shape[axis + 1 :]), array.dtype)
+    return array if array.shape[axis] == size else array.take(np.arange(size) % array.shape[axis], axis)
+
+
 def _resize(example: Mapping[str, Array], dimensions: Dimensions, sizes: Mapping[str, int]) -> dict[str, Array]:
     resized = dict(example)
     for name, axes in dimensions.items():
         for axis, dim in axes.items():
-            array = resized[name]
-            if array.shape[axis] == 0:
-                shape = (*array.shape[:axis], sizes[dim], *array.shape[axis + 1 :])
-                resized[name] = np.zeros(shape, array.dtype)
-            elif array.shape[axis] != sizes[dim]:
-                # Repeating values keeps indices inside the tables that they index.
-                resized[name] = array.take(np.arange(sizes[dim]) % array.shape[axis], axis)
+            resized[name] = resize_axis(resized[name], axis, sizes[dim])
     return resized

@@ -11,6 +11,7 @@ from typing import Any
 import onnx_ir as ir
 import torch
 
+from transload.convert.error_lines import first_line
 from transload.convert.torch.conversion_report import unsupported_operations
 from transload.convert.torch.quiet import quiet
 from transload.serialize.errors import UnsupportedError, UnsupportedOperation
@@ -59,7 +60,7 @@ def export_program(
                 hint="Give that size as a number in --input, or change the module so that it takes other sizes.",
             ) from error
         raise UnsupportedError(
-            f"torch cannot export the module: {_first_line(root)}",
+            f"torch cannot export the module: {first_line(root)}",
             where=find_user_line(root),
             hint="Change that line so that torch.export can trace it, or convert a TorchScript file of the module.",
         ) from error
@@ -92,10 +93,6 @@ def _root_cause(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _frozen_dimensions(message: str, names: tuple[str, ...]) -> list[str]:

@@ -12,6 +12,7 @@ from transload.convert.torch.reference import (
     flatten_outputs,
     get_attribute,
 )
+from transload.serialize.interface import Node, leaves
 
 
 class FlatModule(torch.nn.Module):
@@ -23,7 +24,7 @@ class FlatModule(torch.nn.Module):
     Args:
         module: The source.
         arguments: Templates of its arguments.
-        outputs: The names of the tensors that it returns. While it is traced, sizes among its results are tensors too.
+        outputs: The tree of what it returns. While it is traced, sizes among its results are tensors too.
         state: What the module changes of itself; these tensors come last, in and out.
     """
 
@@ -31,13 +32,13 @@ class FlatModule(torch.nn.Module):
         self,
         module: torch.nn.Module,
         arguments: Arguments,
-        outputs: tuple[str, ...],
+        outputs: Node,
         state: tuple[StateTensor, ...] = (),
     ) -> None:
         super().__init__()
         self.module = module
         self._arguments = arguments
-        self._outputs = outputs
+        self._outputs = tuple(dict.fromkeys(leaf.name for leaf in leaves(outputs)))
         self._state = state
         self._inputs = tuple(arguments.tensors())
 

@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-import numpy as np
-
 from transload.convert.capture import Array
-from transload.convert.torch.dimensions import Dimensions
+from transload.convert.torch.dimensions import Dimensions, resize_axis
 from transload.convert.torch.graph import dimension_name
 from transload.serialize.errors import UsageError
 
@@ -79,7 +77,7 @@ class _Search:
         """Whether the source takes the example with these axes at these sizes."""
         if time.monotonic() > self.ends_at:
             return False
-        line = self.run(_with_holes(resized(self.example, change)))
+        line = self.run(_with_holes(_resized(self.example, change)))
         if line is not None and len(change) == 1:
             self.lines.setdefault(next(iter(change)), line)
         return line is None
@@ -154,16 +152,12 @@ def compare_examples(first: Mapping[str, Array], second: Mapping[str, Array]) ->
     return dimensions
 
 
-def resized(example: Mapping[str, Array], change: Change) -> dict[str, Array]:
+def _resized(example: Mapping[str, Array], change: Change) -> dict[str, Array]:
     """The example with axes repeated or cut to other sizes."""
     feed = dict(example)
     for axis, size in change.items():
         for tensor in axis.tensors:
-            array = feed[tensor]
-            if array.shape[axis.axis]:
-                feed[tensor] = array.take(np.arange(size) % array.shape[axis.axis], axis.axis)
-            else:
-                feed[tensor] = np.zeros((*array.shape[: axis.axis], size, *array.shape[axis.axis + 1 :]), array.dtype)
+            feed[tensor] = resize_axis(feed[tensor], axis.axis, size)
     return feed
 
 
@@ -199,10 +193,10 @@ def _widen(search: _Search) -> dict[str, Array]:
     if first and all(axis.size == 1 for axis in first):
         change = dict.fromkeys(first, 2)
         if search.accepts(change):
-            search.example = resized(search.example, change)
+            search.example = _resized(search.example, change)
     for axis in [axis for axis in _axes(search.example) if axis.size == 1 and axis.axis > 0]:
         if search.accepts({axis: 2}) and search.accepts({axis: 3}):
-            search.example = resized(search.example, {axis: 2})
+            search.example = _resized(search.example, {axis: 2})
     return search.example
 
 
@@ -279,7 +273,7 @@ def _name_groups(groups: Sequence[_Group], example: Mapping[str, Array]) -> dict
 
 def _name_of(places: Sequence[tuple[str, int]]) -> str:
     """`batch` for what is the first axis everywhere, else the name of the first tensor and axis."""
-    if all(axis == 0 for _, axis in places) and len(places) > 0:
+    if all(axis == 0 for _, axis in places):
         return "batch"
     return dimension_name(*places[0])
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from transload.convert.capture import Alternatives, Feed
+from transload.convert.error_lines import first_line
 from transload.convert.options import ConvertOptions
 from transload.convert.source import Source
 from transload.convert.torch.arguments import Arguments, bind_arguments, describe_signature, described_values
@@ -60,6 +61,11 @@ def prepare_module(module: torch.nn.Module, source: Source, options: ConvertOpti
     )
     found = FoundDimensions(dimensions, example)
     if options.second_example is not None:
+        if any(spec.shape is not None for spec in options.inputs):
+            raise UsageError(
+                "Dimensions are described in --input, and a second example is given.",
+                hint="Give one of the two; with a second example, what differs is dynamic.",
+            )
         found = FoundDimensions(compare_examples(example, options.second_example), example)
     elif all(spec.shape is None for spec in options.inputs):
         found = find_dimensions(example, lambda feed: _find_refusal(reference, feed))
@@ -86,8 +92,7 @@ def _find_refusal(reference: TorchReference, feed: Feed) -> str | None:
         with quiet():
             reference.run(feed)
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        return find_user_line(error) or lines[0]
+        return find_user_line(error) or first_line(error)
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -34,12 +35,14 @@ def find_state(
             first call; all such attributes are listed.
     """
     before = dict(_attributes(module))
+    containers = list(_containers(module))
     try:
         call()
         between = dict(_attributes(module))
         call()
         after = dict(_attributes(module))
     finally:
+        _refill(containers)
         _restore(module, before)
     changed = [
         path
@@ -47,9 +50,12 @@ def find_state(
         if (path in between and _differ(between[path], after[path]))
         or (_is_tensor(before.get(path)) and _differ(before[path], after[path]))
     ]
-    if refused := tuple(_refusal(path, before.get(path)) for path in changed if not _is_tensor(before.get(path))):
+    refused = tuple(
+        _refusal(path, before.get(path)) for path in changed if "/" in path or not _is_tensor(before.get(path))
+    )
+    if refused:
         raise UnsupportedError(
-            "The module changes attributes from call to call that are no tensors before the first call.",
+            "The module changes attributes from call to call that are no tensors of its own before the first call.",
             operations=refused,
             hint="Make state a buffer that has its dtype and rank from the start (register_buffer).",
         )
@@ -64,21 +70,47 @@ def find_state(
 
 def _attributes(module: torch.nn.Module) -> Iterator[tuple[str, _Kept]]:
     """Every tensor and number among the attributes, with paths; those inside of lists and dicts too."""
+    for path, value in _own_values(module):
+        found: dict[str, Any] = {}
+        if isinstance(value, list | tuple | dict):
+            _collect(value, path, found)
+        else:
+            found[path] = value
+        for place, item in found.items():
+            if isinstance(item, torch.Tensor):
+                yield place, (item, item.detach().clone())
+            elif isinstance(item, bool | int | float):
+                yield place, (item, item)
+
+
+def _own_values(module: torch.nn.Module) -> Iterator[tuple[str, Any]]:
     for prefix, child in module.named_modules():
         owned = dict(child.named_buffers(recurse=False))
         owned |= {name: value for name, value in vars(child).items() if not name.startswith("_") and name != "training"}
         for name, value in owned.items():
-            path = f"{prefix}.{name}" if prefix else name
-            found: dict[str, Any] = {}
-            if isinstance(value, list | tuple | dict):
-                _collect(value, path, found)
-            else:
-                found[path] = value
-            for place, item in found.items():
-                if isinstance(item, torch.Tensor):
-                    yield place, (item, item.detach().clone())
-                elif isinstance(item, bool | int | float):
-                    yield place, (item, item)
+            yield f"{prefix}.{name}" if prefix else name, value
+
+
+def _containers(module: torch.nn.Module) -> Iterator[tuple[Any, Any]]:
+    """Every list and dict among the attributes and in them, with a shallow copy."""
+    waiting = [value for _, value in _own_values(module)]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list | dict):
+            yield value, copy.copy(value)
+        if isinstance(value, list | tuple):
+            waiting.extend(value)
+        elif isinstance(value, dict):
+            waiting.extend(value.values())
+
+
+def _refill(containers: list[tuple[Any, Any]]) -> None:
+    for value, former in containers:
+        if isinstance(value, list):
+            value[:] = former
+        elif list(value) != list(former) or any(value[key] is not former[key] for key in former):
+            value.clear()
+            value.update(former)
 
 
 def _collect(value: Any, path: str, found: dict[str, Any]) -> None:
@@ -109,17 +141,20 @@ def _is_tensor(kept: _Kept | None) -> bool:
 
 
 def _refusal(path: str, before: _Kept | None) -> UnsupportedOperation:
-    what = "not there before the first call" if before is None else f"a Python {type(before[0]).__name__}"
+    if before is None:
+        what = "not there before the first call"
+    else:
+        what = "a tensor inside of a container" if "/" in path else f"a Python {type(before[0]).__name__}"
     return UnsupportedOperation(path, reason=what)
 
 
 def _restore(module: torch.nn.Module, before: Mapping[str, _Kept]) -> None:
-    for path, (value, copy) in before.items():
-        if "/" in path:
-            continue
+    for path, (value, content) in before.items():
         if isinstance(value, torch.Tensor):
             with torch.no_grad():
-                value.copy_(copy)
+                value.copy_(content)
+        if "/" in path:
+            continue
         # Models that choose another implementation in forward leave some attributes nowhere.
         with contextlib.suppress(AttributeError):
             if get_attribute(module, path) is not value:

@@ -12,6 +12,7 @@ import torch
 from torch.export.graph_signature import ConstantArgument, InputKind, TensorArgument
 
 from transload.convert.capture import Capture
+from transload.convert.error_lines import first_line
 from transload.convert.options import DEFAULT_OPSET, ConvertOptions, InputSpec, make_example
 from transload.convert.source import Source
 from transload.convert.torch.arguments import Arguments
@@ -73,8 +74,7 @@ def _load(source: Source, trusted: bool) -> torch.export.ExportedProgram:
         with quiet():
             return torch.export.load(source.path)
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise SourceError(f"The exported program cannot be read: {reason}", where=str(source.path)) from error
+        raise SourceError(f"The program cannot be read: {first_line(error)}", where=str(source.path)) from error
 
 
 def _placeholders(program: torch.export.ExportedProgram) -> Arguments:

@@ -12,6 +12,7 @@ import torch
 
 from transload.convert.capture import Capture
 from transload.convert.component_options import options_for
+from transload.convert.error_lines import first_line
 from transload.convert.options import ConvertOptions
 from transload.convert.source import Source
 from transload.convert.torch.arguments import Arguments, described_values
@@ -102,8 +103,7 @@ def _load(path: Path) -> tuple[Any, bool]:
         with quiet():
             module: Any = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     except RuntimeError as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise SourceError(f"The TorchScript file cannot be read: {reason}", where=str(path)) from error
+        raise SourceError(f"The TorchScript file cannot be read: {first_line(error)}", where=str(path)) from error
     was_training = module.training
     module.eval()
     return module, was_training

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -12,11 +11,12 @@ import onnx_ir as ir
 import torch
 
 from transload.convert.capture import Array, Capture
+from transload.convert.error_lines import first_line, last_line
 from transload.convert.options import DEFAULT_OPSET
 from transload.convert.source import Source
 from transload.convert.torch.arguments import Arguments
 from transload.convert.torch.assembly import assemble
-from transload.convert.torch.data_reads import Line, find_data_reads
+from transload.convert.torch.data_reads import find_data_reads
 from transload.convert.torch.dimensions import Dimensions
 from transload.convert.torch.dynamo_exporter import export_program
 from transload.convert.torch.flat_module import FlatModule
@@ -28,8 +28,9 @@ from transload.convert.torch.script import DEFAULT_OPSET as SCRIPT_OPSET
 from transload.convert.torch.script import translate
 from transload.convert.torch.tensors import to_numpy
 from transload.convert.torch.torchscript import fit_parameters
+from transload.convert.torch.tracing import trace
 from transload.serialize.errors import UnsupportedError, UnsupportedOperation
-from transload.serialize.interface import Node, leaves
+from transload.serialize.interface import Node
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,12 @@ class Callee:
     @cached_property
     def flat(self) -> FlatModule:
         """The module as a function of tensors."""
-        return FlatModule(self.module, self.arguments, self.output_names(), self.state)
+        return FlatModule(self.module, self.arguments, self.outputs, self.state)
 
     @cached_property
     def initial_state(self) -> dict[str, torch.Tensor]:
         """The state before the first call, by the names of its inputs."""
         return {each.input: attribute_tensor(get_attribute(self.module, each.path)).clone() for each in self.state}
-
-    def output_names(self) -> tuple[str, ...]:
-        """The names of the tensors that it returns, each once."""
-        return tuple(dict.fromkeys(leaf.name for leaf in leaves(self.outputs)))
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """What the flat module takes, by name: the example's tensors, then the state. New ones each time."""
@@ -87,7 +84,7 @@ class Callee:
 def ways_to_capture(callee: Callee) -> Mapping[str, Callable[[], Capture]]:
     """The ways by name, in the order in which to try them.
 
-    Tracing is right for most models and about twenty times as fast as torch.export; scripting fails at once or follows
+    Tracing is right for most models and about ten times as fast as torch.export; scripting fails at once or follows
     control flow that neither a trace nor torch.export can; strict export differs from the other in what it refuses.
     docs/architectures.md has the numbers.
     """
@@ -111,9 +108,9 @@ def _capture_trace(callee: Callee) -> Capture:
         try:
             watched = callee.tensors().values()
             warned, silent = find_data_reads(lambda: callee.flat(*watched), watched)
-            traced, lines = _trace(callee.flat, tuple(callee.tensors().values()))
+            traced, lines = trace(callee.flat, tuple(callee.tensors().values()))
         except Exception as error:
-            raise UnsupportedError(f"torch cannot trace the module: {_last_line(error)}") from error
+            raise UnsupportedError(f"torch cannot trace the module: {last_line(error)}") from error
     if fixed := sorted(silent | (warned & lines), key=lambda line: (line.file, line.number)):
         raise UnsupportedError(
             "The module's Python code depends on the values of its inputs, which a trace would fix.",
@@ -139,7 +136,7 @@ def _capture_script(callee: Callee) -> Capture:
         try:
             scripted: Any = torch.jit.script(callee.module)
         except Exception as error:
-            raise UnsupportedError(f"The module is not TorchScript: {_first_line(error)}") from error
+            raise UnsupportedError(f"The module is not TorchScript: {first_line(error)}") from error
     given = {**callee.arguments.omitted, **callee.arguments.positional, **callee.arguments.keyword}
     given = {name: given[name] for name in callee.arguments.order}
     translation = translate(
@@ -192,8 +189,8 @@ def _strict_module(callee: Callee) -> FlatModule:
             made = shapes.dynamic_shapes(callee.module, args, kwargs)  # type: ignore[no-untyped-call]
             program = torch.export.export(callee.module, args, kwargs, dynamic_shapes=made, strict=True)
         except Exception as error:
-            raise UnsupportedError(f"torch cannot export the module: {_first_line(error)}") from error
-    return FlatModule(program.module(), callee.arguments, callee.output_names())
+            raise UnsupportedError(f"torch cannot export the module: {first_line(error)}") from error
+    return FlatModule(program.module(), callee.arguments, callee.outputs)
 
 
 def _assemble(callee: Callee, model: ir.Model, notes: tuple[str, ...]) -> Capture:
@@ -226,26 +223,9 @@ def _store_initial_state(model: ir.Model, captured: Capture) -> None:
             model.graph.register_initializer(value)
 
 
-def _trace(module: torch.nn.Module, tensors: tuple[torch.Tensor, ...]) -> tuple[Any, set[Line]]:
-    """The trace, and the lines at which it took a tensor's value, or a size, for a constant."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        traced = torch.jit.trace(module, tensors, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
-    about_tracing = (item for item in caught if issubclass(item.category, torch.jit.TracerWarning))  # type: ignore[attr-defined]
-    return traced, {Line(item.filename, item.lineno) for item in about_tracing}
-
-
 def _dynamic_shapes(tensors: Mapping[str, Any], dimensions: Dimensions) -> Any:
     """Every declared dimension on its own: torch finds by itself which must be equal."""
     if not dimensions:
         return None
     dynamic = torch.export.Dim.DYNAMIC
     return (tuple(dict.fromkeys(dimensions.get(name, ()), dynamic) for name in tensors),)
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
-def _last_line(error: BaseException) -> str:
-    return ([line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__])[-1]

@@ -7,7 +7,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import torch
 import transformers
 
 from transload.convert.capture import Capture
@@ -16,12 +15,13 @@ from transload.convert.source import Source
 from transload.convert.torch.arguments import Arguments, describe_signature, described_values
 from transload.convert.torch.assembly import assemble, prepare_example, run_example
 from transload.convert.torch.dimensions import Dimensions
+from transload.convert.torch.flat_module import FlatModule
 from transload.convert.torch.graph import strip_initializer_prefix
-from transload.convert.torch.inlined_functions import inlined_functions
 from transload.convert.torch.probing import probe_other_sizes
 from transload.convert.torch.quiet import quiet
-from transload.convert.torch.reference import TorchReference, flatten_outputs
+from transload.convert.torch.reference import TorchReference
 from transload.convert.torch.script import DEFAULT_OPSET, translate
+from transload.convert.torch.tracing import trace
 from transload.convert.torch.transformers.cache import nest_layers
 from transload.convert.torch.transformers.decoder import decoder_parts
 from transload.convert.torch.transformers.encoder_decoder import encoder_decoder_parts
@@ -73,28 +73,15 @@ def _described_part(model: transformers.PreTrainedModel, options: ConvertOptions
     return Part(FORWARD, Forward(model), values, {})
 
 
-class _Positional(torch.nn.Module):
-    """A part with positional tensors in and a tuple of tensors out, as a trace wants it."""
-
-    def __init__(self, module: torch.nn.Module, names: tuple[str, ...]) -> None:
-        super().__init__()
-        self.module = module
-        self._names = names
-
-    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        outputs = self.module(**dict(zip(self._names, tensors, strict=True)))
-        return tuple(flatten_outputs(outputs, self._names)[1].values())
-
-
 def _capture_part(part: Part, source: Source, options: ConvertOptions, notes: tuple[str, ...]) -> Capture:
     arguments = Arguments({}, dict(part.example))
-    arguments, example, dimensions = prepare_example(arguments, options if not part.dimensions else _plain(options))
+    arguments, example, dimensions = prepare_example(arguments, options)
     dimensions = part.dimensions or dimensions
     reference = TorchReference(part.module, arguments, lambda: copy.deepcopy(part.module).double())
     outputs = run_example(reference, example)
     moving = probe_other_sizes(reference, outputs, example, dimensions)
     moving = {**moving, **{name: {**moving.get(name, {}), **axes} for name, axes in part.output_dimensions.items()}}
-    model, trace_notes = _translate_trace(part.module, arguments, dimensions, options)
+    model, trace_notes = _translate_trace(FlatModule(part.module, arguments, outputs), arguments, dimensions, options)
     found = assemble(
         source,
         model,
@@ -118,17 +105,12 @@ def _capture_part(part: Part, source: Source, options: ConvertOptions, notes: tu
     )
 
 
-def _plain(options: ConvertOptions) -> ConvertOptions:
-    return dataclasses.replace(options, inputs=())
-
-
 def _translate_trace(
-    module: torch.nn.Module, arguments: Arguments, dimensions: Dimensions, options: ConvertOptions
+    flat: FlatModule, arguments: Arguments, dimensions: Dimensions, options: ConvertOptions
 ) -> tuple[Any, tuple[str, ...]]:
     tensors = arguments.tensors()
-    trace: Any = torch.jit.trace
-    with inlined_functions(), quiet():
-        traced = trace(_Positional(module, tuple(tensors)), tuple(tensors.values()), check_trace=False, strict=False)
+    with quiet():
+        traced, _ = trace(flat, tuple(tensors.values()))
     translation = translate(traced, tensors, dynamic_axes=dimensions, opset=options.opset or DEFAULT_OPSET)
     if translation.state:
         changed = ", ".join(slot.path for slot in translation.state)

@@ -6,6 +6,7 @@ from typing import Any
 
 import transformers
 
+from transload.convert.error_lines import first_line
 from transload.convert.torch.quiet import quiet
 from transload.convert.torch.transformers.folder import Folder
 from transload.convert.torch.transformers.tasks import Task
@@ -41,8 +42,7 @@ def load_model(folder: Folder, task: Task | None) -> tuple[transformers.PreTrain
                 folder.path, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise SourceError(f"transformers cannot read the model: {reason}", where=str(folder.path)) from error
+        raise SourceError(f"transformers cannot read the model: {first_line(error)}", where=str(folder.path)) from error
     if missing := sorted(found["missing_keys"]):
         raise SourceError(
             f"The folder has no values for {len(missing)} weights of {type(model).__name__}: {_some(missing)}.",

@@ -16,7 +16,7 @@ from transload.convert.capture import Capture
 from transload.convert.options import ConvertOptions, parse_input_spec
 from transload.convert.source import Source, SourceKind
 from transload.convert.torch.module import capture
-from transload.serialize.errors import UnsupportedError
+from transload.serialize.errors import UnsupportedError, UsageError
 from transload.serialize.interface import Constant, Dict
 from transload.serialize.interface import Tensor as Leaf
 
@@ -174,7 +174,7 @@ def test_state_that_no_package_can_hold_is_refused_all_at_once() -> None:
             self.hidden = x if self.hidden is None else self.hidden + x
             return x * self.calls
 
-    with pytest.raises(UnsupportedError, match="no tensors before the first call") as caught:
+    with pytest.raises(UnsupportedError, match="no tensors of its own before the first call") as caught:
         capture_by("trace", Strange(), "x[3]")
     assert {(operation.name, operation.reason) for operation in caught.value.operations} == {
         ("calls", "a Python int"),
@@ -227,3 +227,56 @@ def test_a_module_that_replaces_a_part_of_itself_is_no_trouble() -> None:
             return result
 
     assert capture_by("trace", Whole(), "x[n]").state == ()
+
+
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x * 2
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient * 2
+
+
+class WithFunction(torch.nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = Doubled.apply(x)
+        return y + 1
+
+
+def test_a_trace_sees_into_functions_with_gradients_of_their_own(assert_agrees: Any) -> None:
+    result = capture_by("trace", WithFunction(), "x[n,4]")
+    for size in (1, 5):
+        x = random(size, 4)
+        assert_agrees(result, {"x": x}, {"output": WithFunction()(torch.from_numpy(x))})
+
+
+def test_tensors_that_change_inside_of_a_list_are_refused_and_left_as_they_were() -> None:
+    class Holding(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps = [torch.zeros(3)]
+            self.sums = {"all": torch.zeros(3)}
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.steps[0] = self.steps[0] + x
+            self.sums["all"] += x
+            return self.steps[0] * 1
+
+    module = Holding()
+    first = module.steps[0]
+    with pytest.raises(UnsupportedError) as caught:
+        capture_by("trace", module, "x[3]")
+    assert {(each.name, each.reason) for each in caught.value.operations} == {
+        ("steps/0", "a tensor inside of a container"),
+        ("sums/all", "a tensor inside of a container"),
+    }
+    assert module.steps[0] is first
+    assert module.sums["all"].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_dimensions_come_from_the_description_or_from_a_second_example() -> None:
+    options = ConvertOptions(inputs=(parse_input_spec("x[n,4]"),), second_example={"x": random(3, 4)})
+    with pytest.raises(UsageError, match="second example"):
+        capture(Source(SourceKind.TORCH_MODULE, None, Residual()), options)
