@@ -1,16 +1,17 @@
 """What holds for all tests: the user's cache is left alone, TensorFlow has its own kernels, packages are replayed.
 
-Every package that a test saves is also replayed by the C++ loader, which must say of it what Python says.
+Every package that a test saves is also replayed by the C++ loader; where that refuses it or finds a difference, Python
+must say the same.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from loader import COMMAND, run_command
 
 # Some tests import TensorFlow or Keras before transload does; see convert/tensorflow/framework.py.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -18,8 +19,6 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 from transload.runtime import replay
 from transload.serialize import Package
 from transload.serialize.errors import TransloadError
-
-LOADER_COMMAND = Path(__file__).resolve().parents[1] / "build" / "cpp" / "tool" / "transload-run"
 
 MAX_BYTES = 64 << 20
 """Larger packages show nothing more here, and take long to hash twice."""
@@ -34,8 +33,8 @@ def python_status(path: Path) -> int:
 
 
 def check_with_loader(path: Path) -> None:
-    """Replay a package with `transload-run verify`."""
-    done = subprocess.run([str(LOADER_COMMAND), "verify", str(path)], capture_output=True, text=True)
+    """Replay a package with `transload-run verify`; where that fails, with Python as well."""
+    done = run_command("verify", path)
     if done.returncode != 0:
         expected = python_status(path)
         assert done.returncode == expected, f"Python says {expected}, the C++ loader {done.returncode}: {done.stderr}"
@@ -53,7 +52,7 @@ def replay_saved_packages() -> Iterator[None]:
         return saved
 
     with pytest.MonkeyPatch.context() as patch:
-        if LOADER_COMMAND.exists():
+        if COMMAND.exists():
             patch.setattr(Package, "save", save_and_replay)
         yield
 

@@ -57,6 +57,12 @@ std::string element_text(const Tensor& tensor, std::uint64_t index) {
   return std::to_string(integer_at(tensor, index));
 }
 
+// An integer of a tensor as a float; uint64 has the bits of its values.
+double widen(const Tensor& tensor, std::int64_t value) {
+  return tensor.dtype == Dtype::uint64 ? static_cast<double>(static_cast<std::uint64_t>(value))
+                                       : static_cast<double>(value);
+}
+
 // |a - b| of two integers of the same type, of which uint64 has the bits of its values.
 double distance(const Tensor& tensor, std::int64_t a, std::int64_t b) {
   const auto x = static_cast<std::uint64_t>(a), y = static_cast<std::uint64_t>(b);
@@ -78,9 +84,10 @@ Comparison compare_exact(Comparison result, const Tensor& ours, const Tensor& re
       const std::int64_t a = integer_at(ours, index), b = integer_at(reference, index);
       differs = a != b;
       error = distance(reference, a, b);
-      product += static_cast<double>(a) * static_cast<double>(b);
-      squares += static_cast<double>(a) * static_cast<double>(a);
-      reference_squares += static_cast<double>(b) * static_cast<double>(b);
+      const double x = widen(ours, a), y = widen(reference, b);
+      product += x * y;
+      squares += x * x;
+      reference_squares += y * y;
     }
     errors.push_back(error);
     if (!differs) continue;

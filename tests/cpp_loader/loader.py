@@ -6,11 +6,14 @@ import ctypes
 import subprocess
 from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_size_t, c_void_p
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "cpp"
 LIBRARY = BUILD / "libtransload.so"
 COMMAND = BUILD / "tool" / "transload-run"
+PACKAGES = BUILD / "tests" / "packages"
+"""What cpp_loader/tests/make_packages.py wrote."""
 
 INTEGRITY = {"none": 0, "crc32": 1, "sha256": 2}
 OK = 0
@@ -75,3 +78,10 @@ def run_command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run transload-run."""
     assert COMMAND.exists(), "The C++ loader is not built; run `make loader`."
     return subprocess.run([str(COMMAND), *map(str, arguments)], capture_output=True, text=True)
+
+
+def output_of(*command: str | Path, **options: Any) -> str:
+    """What another program prints; it must succeed. `options` are those of `subprocess.run`."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return str(done.stdout)

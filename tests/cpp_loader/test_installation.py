@@ -14,17 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loader import BUILD, ROOT
+from loader import BUILD, PACKAGES, ROOT, output_of
 
 from transload.runtime import load
-
-PACKAGES = BUILD / "tests" / "packages"
-
-
-def output_of(*command: str | Path, **options: object) -> str:
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)  # type: ignore[call-overload]
-    assert done.returncode == 0, done.stdout + done.stderr
-    return str(done.stdout)
 
 
 @pytest.fixture(scope="session")

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from ctypes import byref, c_char_p, c_float, c_int, c_int64, c_size_t, c_void_p
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
-from loader import BUILD, FLOAT32, LIBRARY, ROOT, Loader, LoaderError
+from loader import BUILD, FLOAT32, LIBRARY, PACKAGES, ROOT, Loader, LoaderError, output_of
 from packages import linear_component
 
 from transload.runtime import load
 from transload.serialize import Package
 
 HEADER = ROOT / "cpp_loader" / "include" / "transload" / "transload.h"
-
-
-def output_of(*command: str | Path) -> str:
-    return subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout
 
 
 def test_it_exports_what_the_header_declares_and_nothing_else() -> None:
@@ -118,12 +113,10 @@ def test_the_c_and_cpp_tests_are_part_of_the_build() -> None:
 def test_a_bound_call_adds_under_a_microsecond_and_allocates_nothing(tmp_path: Path) -> None:
     from onnx import TensorProto, helper, save
 
-    packages = BUILD / "tests" / "packages" / "double.tload"
     values = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3])] for name in ("x", "y")]
     graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "double", *values)
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), tmp_path / "m.onnx")
-    figures = dict(
-        line.split() for line in output_of(BUILD / "tests" / "overhead", packages, tmp_path / "m.onnx").splitlines()
-    )
+    printed = output_of(BUILD / "tests" / "overhead", PACKAGES / "double.tload", tmp_path / "m.onnx")
+    figures = dict(line.split() for line in printed.splitlines())
     assert float(figures["transload_allocations"]) == float(figures["raw_allocations"])
     assert float(figures["added_ns"]) < 1000

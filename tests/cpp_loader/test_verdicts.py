@@ -196,16 +196,7 @@ EDITS: dict[str, Edit] = {
     **{
         f"json {text!r} in {member}": replace_member(member, text)
         for member in ("manifest.json", INTERFACE)
-        for text in (
-            b"",
-            b"[]",
-            b"{",
-            b"\xff\xfe",
-            b'{"a": NaN}',
-            b'{"a": 1, "a": 2}',
-            b"[" * 100_000,
-            b"\xef\xbb\xbf{}",
-        )
+        for text in BAD_JSON
     },
     "features as lists": edit_json("manifest.json", lambda m: own(m).update(required_features=[["a"]])),
     "features as a number": edit_json("manifest.json", lambda m: own(m).update(required_features=1)),
