@@ -8,7 +8,7 @@
 namespace tl {
 
 // The numbers are those of tl_status and of the commands' exit statuses.
-enum class Status : int { ok = 0, mismatch = 1, usage = 2, unsupported = 3, package = 4, execution = 5 };
+enum class Status : int { mismatch = 1, usage = 2, unsupported = 3, package = 4, execution = 5 };
 
 struct Error : std::exception {
   Error(Status status, std::string what, std::string hint = "", std::string where = "")

@@ -19,7 +19,7 @@ class Reader {
 
   Interface read(const Value& raw) const {
     Interface interface;
-    interface.component = schema_.text(raw, "component");
+    schema_.text(raw, "component");
     const Value& inputs = schema_.field(raw, "inputs", Kind::object);
     for (std::size_t index = 0; index < inputs.keys.size(); ++index) {
       interface.inputs.emplace_back(inputs.keys[index], read_node(inputs.items[index]));
@@ -51,7 +51,7 @@ class Reader {
     interface.source_kind = schema_.text(source, "kind");
     interface.framework = schema_.text(source, "framework");
     interface.framework_version = schema_.text(source, "framework_version");
-    interface.source_sha256 = schema_.text_or(source, "sha256", "");
+    schema_.text_or(source, "sha256", "");
     schema_.text_or(source, "way", "");
     const Value& proof = schema_.field(raw, "proof", Kind::object);
     interface.proof_level = schema_.text(proof, "level");

@@ -53,11 +53,10 @@ struct Case {
 };
 
 struct Interface {
-  std::string component;
   std::vector<std::pair<std::string, Node>> inputs;  // by parameter name, in order
   Node outputs;
   std::vector<std::pair<std::string, Tolerance>> tolerances;  // by output tensor
-  std::string source_kind, framework, framework_version, source_sha256;
+  std::string source_kind, framework, framework_version;
   std::string proof_level;
   std::vector<Case> cases;
   std::vector<std::string> notes;

@@ -140,22 +140,4 @@ Value parse(std::string_view data, const std::string& member) {
   return std::move(builder.root);
 }
 
-std::string encode_text(std::string_view text) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += "\\u00";
-      out += kDigits[c >> 4];
-      out += kDigits[c & 15];
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
-}
-
 }  // namespace tl::json

@@ -31,7 +31,4 @@ struct Value {
 // number is not finite or an integer over 64 bits, or nesting is too deep.
 Value parse(std::string_view data, const std::string& member);
 
-// `text` as a JSON string, quotes included.
-std::string encode_text(std::string_view text);
-
 }  // namespace tl::json

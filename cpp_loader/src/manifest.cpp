@@ -93,7 +93,8 @@ std::string read_shared_asset(const Value& ort, const std::string& where) {
 Variant read_variant(const std::string& component, const std::string& name, const Value& value) {
   schema().check(value, Kind::object, "variants");
   const std::string where = component + "/" + name;
-  Variant variant{name, schema().text(value, "variant_directory"), schema().text(value, "ep"), ""};
+  Variant variant{name, schema().text(value, "variant_directory"), ""};
+  schema().text(value, "ep");
   const Value& info = schema().field(value, "executor_info", Kind::object);
   const Value& ort = schema().field(info, "ort", Kind::object);
   const std::string& model_file = schema().text(ort, "model_file");

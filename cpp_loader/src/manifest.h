@@ -15,7 +15,6 @@ constexpr char kFolderOption[] = "session.model_external_initializers_file_folde
 struct Variant {
   std::string name;
   std::string folder;
-  std::string provider;
   std::string shared_asset;
 };
 

@@ -53,7 +53,6 @@ struct Field {
 };
 
 constexpr auto kVarint = protozero::pbf_wire_type::varint;
-constexpr auto kFixed64 = protozero::pbf_wire_type::fixed64;
 constexpr auto kFixed32 = protozero::pbf_wire_type::fixed32;
 constexpr auto kText = protozero::pbf_wire_type::length_delimited;
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "error.h"
 #include "json.h"
@@ -82,13 +81,17 @@ std::string_view Package::read(const std::string& name) const {
 
 std::string Package::sha256_of(const std::string& name) const { return sha256(archive_.view(name)); }
 
-const Variant& Package::variant(const std::string& component) const {
+std::string Package::component_names() const {
   std::string names;
+  for (const ComponentEntry& entry : manifest_.components) names += (names.empty() ? "" : ", ") + entry.name;
+  return names;
+}
+
+const Variant& Package::variant(const std::string& component) const {
   for (const ComponentEntry& entry : manifest_.components) {
     if (entry.name == component) return *entry.portable();
-    names += (names.empty() ? "" : ", ") + entry.name;
   }
-  throw usage_error("The package has no component " + quoted(component) + ".", "It has: " + names + ".");
+  throw usage_error("The package has no component " + quoted(component) + ".", "It has: " + component_names() + ".");
 }
 
 const std::string& Package::choose_component(const std::string& name) const {
@@ -97,10 +100,8 @@ const std::string& Package::choose_component(const std::string& name) const {
     return name;
   }
   if (manifest_.components.size() == 1) return manifest_.components.front().name;
-  std::string names;
-  for (const ComponentEntry& entry : manifest_.components) names += (names.empty() ? "" : ", ") + entry.name;
   throw usage_error("The package has " + std::to_string(manifest_.components.size()) + " components.",
-                    "Name one: " + names + ".");
+                    "Name one: " + component_names() + ".");
 }
 
 Interface Package::interface(const std::string& component) const {
@@ -134,10 +135,8 @@ std::vector<VectorSet> Package::vectors(const std::string& component) const {
     const auto first = unread.lower_bound(folder + "/");
     if (first == unread.end() || first->compare(0, folder.size() + 1, folder + "/") != 0) break;
     VectorSet set;
-    std::unordered_set<std::string> read;
-    set.inputs = read_vectors(folder, "input", interface.input_tensors, read);
-    set.outputs = read_vectors(folder, "output", interface.output_tensors, read);
-    for (const std::string& name : read) unread.erase(name);
+    set.inputs = read_vectors(folder, "input", interface.input_tensors, unread);
+    set.outputs = read_vectors(folder, "output", interface.output_tensors, unread);
     sets.push_back(std::move(set));
   }
   if (!unread.empty()) throw package_error("The file belongs to no vector set.", *unread.begin(), "vectors");
@@ -146,12 +145,12 @@ std::vector<VectorSet> Package::vectors(const std::string& component) const {
 
 std::vector<TensorValues> Package::read_vectors(const std::string& folder, const char* kind,
                                                 const std::vector<TensorInfo>& tensors,
-                                                std::unordered_set<std::string>& read_names) const {
+                                                std::set<std::string>& unread) const {
   std::vector<TensorValues> found;
   for (std::size_t index = 0; index < tensors.size(); ++index) {
     const std::string name = folder + "/" + kind + "_" + std::to_string(index) + ".pb";
     found.push_back(parse_tensor(read(name), name));
-    read_names.insert(name);
+    unread.erase(name);
   }
   for (std::size_t index = 0; index < tensors.size(); ++index) {
     if (found[index].name != tensors[index].name || found[index].dtype != tensors[index].dtype) {

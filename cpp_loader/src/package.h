@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -51,12 +52,14 @@ class Package {
   void check_components() const;
 
  private:
+  std::string component_names() const;  // joined, for messages
+
   // A member's content, checked on first use.
   std::string_view read(const std::string& name) const;
   std::string sha256_of(const std::string& name) const;
+  // Takes what it reads out of `unread`.
   std::vector<TensorValues> read_vectors(const std::string& folder, const char* kind,
-                                         const std::vector<TensorInfo>& tensors,
-                                         std::unordered_set<std::string>& unread) const;
+                                         const std::vector<TensorInfo>& tensors, std::set<std::string>& unread) const;
   void check_members() const;
   void check_files(const ComponentEntry& component) const;
   void check_assets() const;

@@ -36,12 +36,13 @@ std::string spoil(std::size_t from_end, const char* name) {
 
 }  // namespace
 
-TEST_CASE("handles are move-only") {
+TEST_CASE("handles are move-only, but a model's, which its copies share") {
   static_assert(!std::is_copy_constructible_v<transload::Tensor> &&
                 std::is_nothrow_move_constructible_v<transload::Tensor>);
   static_assert(!std::is_copy_constructible_v<Package> && std::is_nothrow_move_constructible_v<Package>);
   static_assert(!std::is_copy_constructible_v<transload::Binding>);
   static_assert(!std::is_copy_constructible_v<transload::Stream>);
+  static_assert(std::is_copy_constructible_v<transload::Model>);
 }
 
 TEST_CASE("a package tells its components and its identity") {

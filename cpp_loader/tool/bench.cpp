@@ -5,6 +5,7 @@
 #include <exception>
 #include <numeric>
 #include <thread>
+#include <utility>
 
 #include "arguments.h"
 #include "commands.h"
@@ -21,14 +22,10 @@ double milliseconds_since(Clock::time_point begin) {
   return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
 }
 
-std::vector<Tensor> recorded_inputs(const Package& package, const std::string& component) {
-  const std::vector<VectorSet> sets = package.vectors(component);
-  if (sets.empty()) {
-    throw usage_error("The component has no recorded inputs.", "Give --inputs FOLDER.");
-  }
-  std::vector<Tensor> inputs;
-  for (const TensorValues& values : sets.front().inputs) inputs.push_back(from_values(values));
-  return inputs;
+VectorSet first_recorded(const Package& package, const std::string& component) {
+  std::vector<VectorSet> sets = package.vectors(component);
+  if (sets.empty()) throw usage_error("The component has no recorded inputs.", "Give --inputs FOLDER.");
+  return std::move(sets.front());
 }
 
 std::vector<double> measure(const Model& model, const std::vector<Feed>& feed, long calls) {
@@ -79,7 +76,8 @@ int bench_command(const std::vector<std::string>& words) {
   const Model model(package, component, arguments.settings("auto"));
   const double load = milliseconds_since(begin);
   const std::string folder = arguments.get("--inputs", "");
-  const std::vector<Tensor> inputs = folder.empty() ? recorded_inputs(package, component) : read_inputs(model, folder);
+  const std::vector<Tensor> inputs =
+      folder.empty() ? recorded_inputs(first_recorded(package, component)) : read_inputs(model, folder);
   const std::vector<Feed> feed = feed_of(model, inputs);
   measure(model, feed, std::max(1L, calls / 10));
   const Clock::time_point running = Clock::now();

@@ -8,6 +8,7 @@
 #include "comparison.h"
 #include "error.h"
 #include "model.h"
+#include "run_inputs.h"
 #include "table.h"
 
 namespace tl {
@@ -27,15 +28,10 @@ Tolerance tolerance_of(const Interface& interface, const TensorInfo& tensor) {
 
 void replay(const Model& model, const std::string& component, std::size_t number, const VectorSet& set,
             Report& report) {
-  std::vector<Tensor> inputs;
-  for (const TensorValues& values : set.inputs) inputs.push_back(from_values(values));
-  std::vector<Feed> feed;
-  for (std::size_t index = 0; index < inputs.size(); ++index) feed.push_back({set.inputs[index].name, &inputs[index]});
-  std::vector<std::size_t> positions;
-  for (const TensorValues& values : set.outputs) positions.push_back(model.output_index(values.name));
-  const std::vector<Tensor> ours = model.run(feed, positions);
+  const std::vector<Tensor> inputs = recorded_inputs(set);
+  const std::vector<Tensor> ours = model.run(feed_of(model, inputs), all_outputs(model));
   for (std::size_t index = 0; index < ours.size(); ++index) {
-    const TensorInfo& tensor = model.outputs()[positions[index]];
+    const TensorInfo& tensor = model.outputs()[index];
     const Comparison result = compare_output(tensor.name, ours[index], from_values(set.outputs[index]),
                                              tolerance_of(model.interface(), tensor));
     report.rows.push_back({component, std::to_string(number), result.name, result.passed ? "equal" : "DIFFERS",

@@ -4,8 +4,8 @@
 //   auto results = model.run({{"x", transload::Tensor::over(data, {1, 256})}});
 //   const float* scores = results["boxes/0/scores"].data<float>();
 //
-// Every class owns its handle and is move-only. Errors are transload::Error. A Model may be run from several threads at
-// once; every other object by one thread at a time.
+// Every class owns its handle and is move-only, but Model, whose copies share one. Errors are transload::Error. A Model
+// may be run from several threads at once; every other object by one thread at a time.
 #ifndef TRANSLOAD_TRANSLOAD_HPP
 #define TRANSLOAD_TRANSLOAD_HPP
 
