@@ -41,12 +41,10 @@ def _find_kinds(function: Any) -> dict[str, tuple[Any, Any]]:
         if op.type in FINDS:
             kinds[op.inputs[0].name] = (op.get_attr("Tin"), op.get_attr("Tout"))
         elif op.type in ("PartitionedCall", "StatefulPartitionedCall"):
-            called = graph._get_function(op.get_attr("f").name) if hasattr(graph, "_get_function") else None
-            inner = getattr(called, "graph", None)
-            if inner is None:
-                continue
+            # The function as it was traced, which TensorFlow keeps but does not show.
+            called = graph._get_function(op.get_attr("f").name)
             found = _find_kinds(called)
-            for outside, inside in zip(op.inputs, inner.inputs, strict=True):
+            for outside, inside in zip(op.inputs, called.graph.inputs, strict=True):
                 if inside.name in found:
                     kinds[outside.name] = found[inside.name]
     return kinds
