@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from google.protobuf import text_format
-from google.protobuf.message import DecodeError
 
 from transload.convert.capture import Capture
 from transload.convert.options import ConvertOptions
@@ -18,6 +16,7 @@ from transload.convert.source_digest import digest_files
 from transload.convert.tensorflow import saved_model
 from transload.convert.tensorflow.framework import silence, tf
 from transload.convert.tensorflow.graph_tensors import leads_from_placeholder, list_sinks
+from transload.convert.tensorflow.protobuf_file import parse_proto
 from transload.convert.tensorflow.trust import check_trust
 from transload.serialize.errors import SourceError, UsageError
 
@@ -34,7 +33,7 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     """
     path = source.path
     assert path is not None
-    meta = _read_meta_graph(path)
+    meta = parse_proto(path, v1.MetaGraphDef())
     if not options.trust_source:
         proto = saved_model.new_saved_model()
         proto.meta_graphs.add().CopyFrom(meta)
@@ -53,22 +52,6 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
         )
         for each in captures
     ]
-
-
-def _read_meta_graph(path: Path) -> Any:
-    """Raises SourceError where it cannot be parsed."""
-    from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
-
-    meta = MetaGraphDef()
-    data = path.read_bytes()
-    try:
-        meta.ParseFromString(data)
-    except DecodeError:
-        try:
-            text_format.Parse(data.decode(), meta)
-        except (text_format.ParseError, UnicodeDecodeError) as error:
-            raise SourceError(f"{path.name} is not a readable MetaGraphDef: {error}") from error
-    return meta
 
 
 def _restore_and_save(meta: Any, path: Path, folder: Path, options: ConvertOptions) -> None:

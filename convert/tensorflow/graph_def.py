@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-from google.protobuf import text_format
-from google.protobuf.message import DecodeError
 
 from transload.convert.capture import Capture
 from transload.convert.options import ConvertOptions, InputSpec
@@ -17,6 +13,7 @@ from transload.convert.tensorflow.conversion import settle_defaults
 from transload.convert.tensorflow.framework import tf
 from transload.convert.tensorflow.function import capture_function
 from transload.convert.tensorflow.graph_tensors import list_sinks, name_tensors
+from transload.convert.tensorflow.protobuf_file import parse_proto
 from transload.convert.tensorflow.signature import check_names
 from transload.convert.tensorflow.trust import check_graph_trust, check_outputs_trust
 from transload.serialize.errors import SourceError, UsageError
@@ -34,7 +31,7 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
         UnsupportedError: operations that cannot be converted.
     """
     assert source.path is not None
-    graph_def = read_graph_def(source.path)
+    graph_def = parse_proto(source.path, tf.compat.v1.GraphDef())
     if not options.trust_source:
         # Before TensorFlow sees the graph: it may compute parts of one that it only imports, to infer shapes.
         check_graph_trust(graph_def, source.path)
@@ -57,24 +54,6 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     captured = capture_function(named, options, source.kind.value)
     notes = tuple(f"The placeholder {name!r} always has its default value." for name in defaults)
     return [replace(captured, notes=captured.notes + notes)]
-
-
-def read_graph_def(path: Path) -> Any:
-    """Parse a GraphDef file of either form.
-
-    Raises:
-        SourceError: it cannot be parsed.
-    """
-    graph_def = tf.compat.v1.GraphDef()
-    data = path.read_bytes()
-    try:
-        graph_def.ParseFromString(data)
-    except DecodeError:
-        try:
-            text_format.Parse(data.decode(), graph_def)
-        except (text_format.ParseError, UnicodeDecodeError) as error:
-            raise SourceError(f"{path.name} is not a readable GraphDef: {error}") from error
-    return graph_def
 
 
 def _fill_in_ranks(graph_def: Any, specs: Mapping[str, InputSpec]) -> None:
