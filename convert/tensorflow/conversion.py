@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from transload.convert.tensorflow.decompose import decompose, refusal
 from transload.convert.tensorflow.framework import tf
+from transload.convert.tensorflow.graph_nodes import all_nodes, node_name
 from transload.convert.tensorflow.kept_state import refuse_state
 from transload.convert.tensorflow.lazy_weights import Weight, attach_weights
 from transload.convert.tensorflow.separated_weights import separate_captures, separate_constants
@@ -178,7 +179,7 @@ def rename_ends(model: ir.Model, names: Mapping[str, str]) -> None:
 def _fix_input_shapes(graph_def: Any, inputs: Mapping[str, Tensor]) -> bool:
     """Write the sizes that the user fixed into the placeholders; whether that changed any."""
     changed = False
-    leaves = {source.partition(":")[0]: leaf for source, leaf in inputs.items()}
+    leaves = {node_name(source): leaf for source, leaf in inputs.items()}
     for node in graph_def.node:
         leaf = leaves.get(node.name)
         if leaf is None or leaf.shape is None:
@@ -190,10 +191,9 @@ def _fix_input_shapes(graph_def: Any, inputs: Mapping[str, Tensor]) -> bool:
             changed = True
     if changed:
         # What was inferred from the former shapes.
-        for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
-            for node in nodes:
-                if "_output_shapes" in node.attr:
-                    del node.attr["_output_shapes"]
+        for node in all_nodes(graph_def):
+            if "_output_shapes" in node.attr:
+                del node.attr["_output_shapes"]
     return changed
 
 

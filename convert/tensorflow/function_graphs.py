@@ -9,6 +9,14 @@ from tensorflow.python.framework.function_def_to_graph import function_def_to_gr
 from transload.convert.tensorflow.framework import tf
 
 
+def read_function(definition: Any) -> Any:
+    """The graph of a FunctionDef, with the input shapes written down in it; what it calls is in the default graph.
+
+    TensorFlow has no public reader of them.
+    """
+    return function_def_to_graph(definition)
+
+
 class FunctionGraphs:
     """The library of one GraphDef.
 
@@ -27,7 +35,7 @@ class FunctionGraphs:
         """The function's graph, with `inputs` and `outputs`."""
         if name not in self._graphs:
             with self._graph.as_default():
-                self._graphs[name] = function_def_to_graph(self._definitions[name])
+                self._graphs[name] = read_function(self._definitions[name])
         return self._graphs[name]
 
     def called(self, op: Any) -> list[str]:

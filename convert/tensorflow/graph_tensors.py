@@ -7,6 +7,7 @@ from typing import Any
 
 from transload.convert.options import ConvertOptions
 from transload.convert.tensorflow.function import NamedFunction
+from transload.convert.tensorflow.graph_nodes import node_name
 from transload.convert.tensorflow.signature import check_names, name_dimensions, name_results
 from transload.serialize.errors import UsageError
 
@@ -73,7 +74,7 @@ def find_placeholders(graph: Any, outputs: Sequence[str]) -> list[str]:
 
 def leads_from_placeholder(graph: Any, output: str) -> bool:
     """Whether a tensor of the graph needs a placeholder."""
-    return bool(_needed_placeholders(graph, [_node_name(output)]))
+    return bool(_needed_placeholders(graph, [node_name(output)]))
 
 
 def _needed_placeholders(graph: Any, nodes: Sequence[str]) -> list[str]:
@@ -84,20 +85,16 @@ def _needed_placeholders(graph: Any, nodes: Sequence[str]) -> list[str]:
         name = waiting.pop()
         if name in operations and name not in needed:
             needed.add(name)
-            waiting += [_node_name(each) for each in operations[name].node_def.input]
+            waiting += [node_name(each) for each in operations[name].node_def.input]
     return [name for name, operation in operations.items() if name in needed and operation.type == "Placeholder"]
 
 
 def list_sinks(graph: Any) -> list[str]:
     """The first output of every operation that has one and that no other operation uses."""
     operations = graph.get_operations()
-    used = {_node_name(name) for operation in operations for name in operation.node_def.input}
+    used = {node_name(name) for operation in operations for name in operation.node_def.input}
     return [
         operation.outputs[0].name
         for operation in operations
         if operation.outputs and operation.name not in used and operation.type not in _NO_SINKS
     ]
-
-
-def _node_name(tensor: str) -> str:
-    return tensor.lstrip("^").partition(":")[0]

@@ -10,8 +10,8 @@ import numpy as np
 
 from transload.convert.tensorflow.framework import tf
 from transload.convert.tensorflow.function_graphs import FunctionGraphs
+from transload.convert.tensorflow.graph_nodes import LOOPS
 
-LOOPS = frozenset({"While", "StatelessWhile"})
 MAKERS = frozenset(
     {
         "EmptyTensorList",

@@ -6,13 +6,11 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 from tf2onnx import tf_loader
 
 from transload.convert.tensorflow.framework import tf
-
-LOOPS = frozenset({"While", "StatelessWhile"})
-BRANCHES = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})
+from transload.convert.tensorflow.function_graphs import read_function
+from transload.convert.tensorflow.graph_nodes import BRANCHES, CASES, LOOPS
 
 
 def own_functions(graph_def: Any) -> Any:
@@ -63,7 +61,7 @@ class _Copies:
         del copy.attr["_input_shapes"].list.shape[:]
         copy.attr["_input_shapes"].list.shape.extend(shape.as_proto() for shape in shapes)
         with self.graph.as_default():
-            inner = function_def_to_graph(copy)
+            inner = read_function(copy)
         self.visit(copy.node_def, inner)
         self.made.append(copy)
         return new_name
@@ -72,7 +70,7 @@ class _Copies:
 def _input_shapes(op: Any) -> list[Any]:
     if op.type in LOOPS:
         return [tensor.shape for tensor in op.outputs]
-    inputs = op.inputs[1:] if op.type in BRANCHES else op.inputs
+    inputs = op.inputs[1:] if op.type in BRANCHES | CASES else op.inputs
     return [tensor.shape for tensor in inputs]
 
 
@@ -82,7 +80,7 @@ def keep_shapes() -> Iterator[None]:
     before = tf_loader.function_def_to_graph
 
     def read(definition: Any, input_shapes: Any = None) -> Any:
-        return function_def_to_graph(definition)
+        return read_function(definition)
 
     tf_loader.function_def_to_graph = read
     try:

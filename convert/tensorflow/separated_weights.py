@@ -17,6 +17,7 @@ import onnx_ir as ir
 
 from transload.convert.capture import Array
 from transload.convert.tensorflow.framework import dtype_name, tf
+from transload.convert.tensorflow.graph_nodes import node_name
 from transload.convert.tensorflow.lazy_weights import Weight
 from transload.serialize.dtypes import ONNX_NUMBER
 
@@ -40,7 +41,7 @@ def separate_captures(graph_def: Any, function: Any) -> dict[str, Weight] | None
         return None
     added = []
     for node in graph_def.node:
-        taken = [name for name in map(_node_name, _data_inputs(node)) if name in captures]
+        taken = [name for name in map(node_name, _data_inputs(node)) if name in captures]
         if not taken or captures[taken[0]].is_value:
             continue
         if node.op == "ReadVariableOp":
@@ -99,7 +100,7 @@ def _find_captures(function: Any) -> dict[str, _Capture] | None:
             weight = Weight(_onnx_dtype(outer.dtype), tuple(outer.shape), outer.numpy)
         else:
             return None
-        found[_node_name(inner.name)] = _Capture(weight, variable is None)
+        found[node_name(inner.name)] = _Capture(weight, variable is None)
     return found
 
 
@@ -114,10 +115,6 @@ def _onnx_dtype(dtype: Any) -> ir.DataType:
 def _is_numeric(dtype: Any) -> bool:
     """Whether ONNX has this dtype, and its values have a size."""
     return dtype != tf.string and dtype_name(dtype) in ONNX_NUMBER
-
-
-def _node_name(tensor_name: str) -> str:
-    return tensor_name.partition(":")[0]
 
 
 def _data_inputs(node: Any) -> Iterator[str]:

@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from transload.convert.passes import find_unsupported
 from transload.convert.tensorflow.framework import silence, tf
+from transload.convert.tensorflow.graph_nodes import CASES, all_nodes
 from transload.convert.tensorflow.operators import tf2onnx_handlers
 from transload.convert.tensorflow.opset import TF2ONNX_OPSET, raise_opset
 from transload.convert.tensorflow.own_functions import keep_shapes, own_functions
@@ -98,9 +99,7 @@ def freeze(function: Any, input_names: Sequence[str], output_names: Sequence[str
 
 def has_cases(function: Any) -> bool:
     """Whether a ConcreteFunction chooses between branches by number."""
-    graph_def = function.graph.as_graph_def()
-    nodes = [*graph_def.node, *(node for each in graph_def.library.function for node in each.node_def)]
-    return any(node.op in ("Case", "StatelessCase") for node in nodes)
+    return any(node.op in CASES for node in all_nodes(function.graph.as_graph_def()))
 
 
 def inline(graph_def: Any, input_names: Sequence[str], output_names: Sequence[str]) -> Any:
@@ -113,10 +112,9 @@ def inline(graph_def: Any, input_names: Sequence[str], output_names: Sequence[st
     for function in graph_def.library.function:
         if "api_implements" in function.attr:
             del function.attr["api_implements"]
-    for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
-        for node in nodes:
-            if "_lower_using_switch_merge" in node.attr:
-                node.attr["_lower_using_switch_merge"].b = False
+    for node in all_nodes(graph_def):
+        if "_lower_using_switch_merge" in node.attr:
+            node.attr["_lower_using_switch_merge"].b = False
     return simplify(graph_def, input_names, output_names)
 
 

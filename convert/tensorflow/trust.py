@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from transload.convert.tensorflow.graph_nodes import node_name
 from transload.serialize.errors import SourceError
 
 DANGEROUS = frozenset(
@@ -139,9 +140,9 @@ class _Graph:
     def leads_to_constant(self, tensor: str, function: str, allowed: Container[str]) -> bool:
         """Whether a tensor of a function, or of the graph where that is '', is a constant that is not allowed."""
         nodes = self.nodes if not function else {node.name: node for node in self.functions[function].node_def}
-        node = nodes.get(_node_name(tensor))
+        node = nodes.get(node_name(tensor))
         while node is not None and node.op == "Identity":
-            node = nodes.get(_node_name(node.input[0]))
+            node = nodes.get(node_name(node.input[0]))
         # In functions constants have names of their own, so none of them is an asset.
         return node is not None and node.op == "Const" and (bool(function) or node.name not in allowed)
 
@@ -150,7 +151,7 @@ class _Graph:
         return name in self.nodes and self.nodes[name].attr["dtype"].type == _DT_STRING
 
     def _reached(self, tensors: Iterable[str], functions: Iterable[str]) -> Iterator[tuple[Any, str]]:
-        names = [_node_name(tensor) for tensor in tensors]
+        names = [node_name(tensor) for tensor in tensors]
         calls = list(functions)
         seen_nodes: set[str] = set()
         seen_functions: set[str] = set()
@@ -162,7 +163,7 @@ class _Graph:
                     continue
                 seen_nodes.add(name)
                 yield node, ""
-                names += [_node_name(each) for each in node.input]
+                names += [node_name(each) for each in node.input]
                 calls += _called_functions(node)
             while calls:
                 called = calls.pop()
@@ -205,7 +206,7 @@ def _find_dangerous(graph: _Graph) -> Iterator[str]:
 
 def _find_foreign_vocabularies(graph: _Graph, meta_graph: Any) -> Iterator[str]:
     """Readers of vocabularies whose file's name is a constant of the graph and not one of the SavedModel's assets."""
-    assets = {_node_name(asset.tensor_info.name) for asset in meta_graph.asset_file_def}
+    assets = {node_name(asset.tensor_info.name) for asset in meta_graph.asset_file_def}
     for node, function in graph.all_nodes():
         if node.op in VOCABULARIES and graph.leads_to_constant(node.input[1], function, assets):
             yield _describe(node, function)
@@ -220,10 +221,6 @@ def _find_foreign_vocabularies(graph: _Graph, meta_graph: Any) -> Iterator[str]:
 def _describe(node: Any, function: str) -> str:
     where = f" in function {function!r}" if function else ""
     return f"{node.op} (node {node.name!r}{where})"
-
-
-def _node_name(tensor: str) -> str:
-    return tensor.lstrip("^").partition(":")[0]
 
 
 def _refuse(found: Iterable[str], path: Path) -> None:

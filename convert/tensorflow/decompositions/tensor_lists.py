@@ -8,9 +8,8 @@ from typing import Any
 from transload.convert.tensorflow.decompositions.registry import TensorList, list_decomposition
 from transload.convert.tensorflow.framework import tf
 from transload.convert.tensorflow.function_graphs import FunctionGraphs
+from transload.convert.tensorflow.graph_nodes import LOOPS
 from transload.serialize.errors import UnsupportedError
-
-LOOPS = frozenset({"While", "StatelessWhile"})
 
 
 def _unknown_rank() -> list[int | None]:
