@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from transload.convert.tensorflow.graph_nodes import all_nodes
 from transload.serialize.errors import UnsupportedError, UnsupportedOperation
 
-CHANGES = frozenset(
+_CHANGING_PREFIXES = ("ResourceScatter", "ResourceApply", "ResourceSparseApply", "Apply", "SparseApply")
+
+_CHANGING = frozenset(
     {
         "Assign",
         "AssignAdd",
@@ -14,12 +17,31 @@ CHANGES = frozenset(
         "AssignSub",
         "AssignSubVariableOp",
         "AssignVariableOp",
-        "ResourceScatterAdd",
-        "ResourceScatterNdUpdate",
-        "ResourceScatterUpdate",
+        "AssignVariableXlaConcatND",
+        "CountUpTo",
+        "ResourceCountUpTo",
         "ResourceStridedSliceAssign",
+        "StridedSliceAssign",
+        "ScatterAdd",
+        "ScatterDiv",
+        "ScatterMax",
+        "ScatterMin",
+        "ScatterMul",
+        "ScatterNdAdd",
+        "ScatterNdMax",
+        "ScatterNdMin",
+        "ScatterNdSub",
+        "ScatterNdUpdate",
+        "ScatterSub",
+        "ScatterUpdate",
     }
 )
+"""By name, since ScatterNd and ScatterNdNonAliasingAdd change nothing."""
+
+
+def changes_variable(op_type: str) -> bool:
+    """Whether an operation of this type writes to a variable."""
+    return op_type in _CHANGING or op_type.startswith(_CHANGING_PREFIXES)
 
 
 def refuse_state(function: Any) -> None:
@@ -28,12 +50,10 @@ def refuse_state(function: Any) -> None:
     Raises:
         UnsupportedError: it lists each operation that does.
     """
-    graph_def = function.graph.as_graph_def()
-    nodes = [*graph_def.node, *(node for each in graph_def.library.function for node in each.node_def)]
     found = tuple(
         UnsupportedOperation(node.op, f"node {node.name!r}", "it changes a variable, which the next call would read")
-        for node in nodes
-        if node.op in CHANGES
+        for node in all_nodes(function.graph.as_graph_def())
+        if changes_variable(node.op)
     )
     if found:
         raise UnsupportedError(
