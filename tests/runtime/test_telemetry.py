@@ -12,7 +12,7 @@ import pytest
 
 def files_after(code: str, home: Path) -> list[str]:
     home.mkdir()
-    # Nothing else of the environment: ONNX Runtime reports nothing where a variable of a CI service, such as CI, is set.
+    # Nothing else of the environment: where a variable of a CI service is set, ONNX Runtime reports nothing.
     environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     return sorted(path.name for path in home.rglob("*") if path.is_file())
