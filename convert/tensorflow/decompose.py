@@ -18,6 +18,8 @@ from transload.serialize.errors import UnsupportedError, UnsupportedOperation
 Value = Any
 """A tensor of the new graph, a Complex or a TensorList."""
 
+Branch = Callable[[], list[Value]]
+
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
 LIST_MAKERS = frozenset({"EmptyTensorList", "TensorListReserve"})
@@ -214,47 +216,34 @@ class _Decomposition:
         return _unflatten(results, inputs)
 
     def _branch(self, op: Any, predicate: Value, *inputs: Value) -> list[Value]:
-        names = [op.get_attr(f"{branch}_branch").name for branch in ("then", "else")]
+        then, other = (partial(self.call, op.get_attr(f"{branch}_branch").name, inputs) for branch in ("then", "else"))
         predicate = predicate if predicate.dtype == tf.bool else tf.not_equal(predicate, tf.zeros_like(predicate))
-        return self._choose(predicate, names[0], names[1], inputs)
+        return _choose(predicate, then, other)
 
     def _case(self, op: Any, index: Value, *inputs: Value) -> list[Value]:
-        names = [function.name for function in op.get_attr("branches")]
+        branches = [partial(self.call, function.name, inputs) for function in op.get_attr("branches")]
 
         # As TensorFlow: an index out of range chooses the last.
-        def choose(first: int) -> list[Value]:
-            if first == len(names) - 1:
-                return self.call(names[first], inputs)
-            like: list[Value] = []
+        def choose_from(first: int) -> list[Value]:
+            if first == len(branches) - 1:
+                return branches[first]()
+            return _choose(tf.equal(index, first), branches[first], partial(choose_from, first + 1))
 
-            def run(branch: Callable[[], list[Value]]) -> Callable[[], list[Any]]:
-                def call() -> list[Any]:
-                    like[:] = branch()
-                    return _flatten(like)
-
-                return call
-
-            results = tf.cond(
-                tf.equal(index, first), run(lambda: self.call(names[first], inputs)), run(lambda: choose(first + 1))
-            )
-            return _unflatten(_as_list(results), like)
-
-        return choose(0)
-
-    def _choose(self, predicate: Value, then: str, other: str, inputs: Sequence[Value]) -> list[Value]:
-        like: list[Value] = []
-
-        def run(name: str) -> Callable[[], list[Any]]:
-            def call() -> list[Any]:
-                like[:] = self.call(name, inputs)
-                return _flatten(like)
-
-            return call
-
-        return _unflatten(_as_list(tf.cond(predicate, run(then), run(other))), like)
+        return choose_from(0)
 
     def _call(self, op: Any, *inputs: Value) -> list[Value]:
         return self.call(op.get_attr("f").name, inputs)
+
+
+def _choose(predicate: Value, then: Branch, other: Branch) -> list[Value]:
+    """What one of two branches gives, as the predicate says; both give values of the same kinds."""
+    like: list[Value] = []
+
+    def run(branch: Branch) -> list[Any]:
+        like[:] = branch()
+        return _flatten(like)
+
+    return _unflatten(_as_list(tf.cond(predicate, partial(run, then), partial(run, other))), like)
 
 
 def _is_settled(op: Any) -> bool:

@@ -208,6 +208,11 @@ def refuse_product(op: Any, value: Complex, axes: Any) -> Complex:
     raise UnsupportedError("Products of complex numbers along an axis are not translated.")
 
 
+@complex_decomposition("Where")
+def refuse_where(op: Any, value: Complex) -> Any:
+    raise UnsupportedError("The places of complex numbers that are not zero are not translated.")
+
+
 # Operations that move numbers, or add them up, do so with each part.
 
 
@@ -282,27 +287,27 @@ def conjugate_transpose(op: Any, value: Complex, order: Any) -> Complex:
     "Transpose",
     "Unpack",
     "UnsortedSegmentSum",
-    "Where",
 )
 def part_by_part(op: Any, *inputs: Any) -> Any:
-    parts = [
-        _run_on_part(op, [getattr(each, part) if isinstance(each, Complex) else each for each in inputs])
-        for part in ("real", "imag")
-    ]
-    results = [Complex(one, other) for one, other in zip(*parts, strict=True)]
-    if op.type == "Where":
-        raise UnsupportedError("The places of complex numbers that are not zero are not translated.")
-    return results
-
-
-def _run_on_part(op: Any, inputs: list[Any]) -> list[Any]:
-    attrs = {name: value for name, value in op.node_def.attr.items() if not name.startswith("_")}
+    # Both parts have the types of real numbers where the whole has those of complex ones.
+    attrs = _attributes(op)
     for name, value in attrs.items():
         if value.type in (tf.complex64.as_datatype_enum, tf.complex128.as_datatype_enum):
-            changed = type(value)()
-            changed.type = tf.as_dtype(value.type).real_dtype.as_datatype_enum
-            attrs[name] = changed
+            attrs[name] = type(value)(type=tf.as_dtype(value.type).real_dtype.as_datatype_enum)
     dtypes = [tensor.dtype.real_dtype if tensor.dtype.is_complex else tensor.dtype for tensor in op.outputs]
+    parts = [
+        _run(op, [getattr(each, part) if isinstance(each, Complex) else each for each in inputs], dtypes, attrs)
+        for part in ("real", "imag")
+    ]
+    return [Complex(one, other) for one, other in zip(*parts, strict=True)]
+
+
+def _attributes(op: Any) -> dict[str, Any]:
+    return {name: value for name, value in op.node_def.attr.items() if not name.startswith("_")}
+
+
+def _run(op: Any, inputs: list[Any], dtypes: list[Any], attrs: dict[str, Any]) -> list[Any]:
+    """The outputs of an operation of the same type on other inputs."""
     return list(tf.compat.v1.get_default_graph().create_op(op.type, inputs, dtypes, attrs=attrs).outputs)
 
 
@@ -314,34 +319,30 @@ TRANSFORMS_TO_REAL = ("IRFFT", "IRFFT2D", "IRFFT3D")
 TRANSFORMS = frozenset({*COMPLEX_TRANSFORMS, *REAL_TRANSFORMS, *TRANSFORMS_TO_REAL})
 
 
+def _transform(op: Any, value: Any, *rest: Any) -> Any:
+    """The transform itself; of a complex tensor it takes the `Complex` operation."""
+    whole = tf.complex(value.real, value.imag) if isinstance(value, Complex) else value
+    (result,) = _run(op, [whole, *rest], [op.outputs[0].dtype], _attributes(op))
+    return result
+
+
 def _split(value: Any) -> Complex:
     return Complex(tf.math.real(value), tf.math.imag(value))
 
 
 @complex_decomposition(*COMPLEX_TRANSFORMS)
 def transform(op: Any, value: Complex, *rest: Any) -> Complex:
-    (result,) = _run_as_is(op, [tf.complex(value.real, value.imag), *rest])
-    return _split(result)
+    return _split(_transform(op, value, *rest))
 
 
 @complex_decomposition(*REAL_TRANSFORMS)
 def transform_real(op: Any, value: Any, length: Any) -> Complex:
-    (result,) = _run_as_is(op, [value, length])
-    return _split(result)
+    return _split(_transform(op, value, length))
 
 
 @complex_decomposition(*TRANSFORMS_TO_REAL)
 def transform_to_real(op: Any, value: Complex, length: Any) -> Any:
-    (result,) = _run_as_is(op, [tf.complex(value.real, value.imag), length])
-    return result
-
-
-def _run_as_is(op: Any, inputs: list[Any]) -> list[Any]:
-    attrs = {name: value for name, value in op.node_def.attr.items() if not name.startswith("_")}
-    created = tf.compat.v1.get_default_graph().create_op(
-        op.type, inputs, [tensor.dtype for tensor in op.outputs], attrs=attrs
-    )
-    return list(created.outputs)
+    return _transform(op, value, length)
 
 
 @decomposition("AudioSpectrogram")

@@ -213,10 +213,7 @@ def _suppress(overlaps: Any, scores: Any, limit: Any, threshold: Any, score_thre
         if sigma is not None:
             scale = tf.where(sigma > 0, -0.5 / tf.where(sigma > 0, sigma, tf.ones_like(sigma)), tf.zeros_like(sigma))
             kept = tf.where(row <= threshold, left * tf.exp(scale * row * row), left)
-            kept = tf.where(tf.logical_and(row > threshold, sigma <= 0), lowest * tf.ones_like(left), kept)
-            kept = tf.where(tf.logical_and(row > threshold, sigma > 0), lowest * tf.ones_like(left), kept)
-        else:
-            kept = tf.where(row > threshold, lowest * tf.ones_like(left), kept)
+        kept = tf.where(row > threshold, lowest * tf.ones_like(left), kept)
         kept = tf.where(kept > score_threshold, kept, lowest * tf.ones_like(kept))
         kept = tf.where(tf.equal(tf.range(tf.shape(kept)[0]), best), lowest * tf.ones_like(kept), kept)
         return trip + 1, kept, numbers, values

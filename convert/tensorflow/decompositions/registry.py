@@ -10,6 +10,7 @@ Rule = Callable[..., Any]
 """Takes the operation as it was and the new value of each of its inputs; gives the new values of its outputs."""
 
 AnyRule = TypeVar("AnyRule", bound=Rule)
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True)
@@ -46,33 +47,27 @@ def find_rule(op: Any) -> Rule | None:
 
 def decomposition(*op_types: str, when: Condition = lambda op: True) -> Callable[[AnyRule], AnyRule]:
     """A rule for operations of these types, or for some of them."""
-
-    def add(rule: AnyRule) -> AnyRule:
-        for op_type in op_types:
-            if op_type in RULES:
-                raise ValueError(f"two rules for {op_type}")
-            RULES[op_type] = (rule, when)
-        return rule
-
-    return add
+    return _register(RULES, op_types, lambda rule: (rule, when))
 
 
 def complex_decomposition(*op_types: str) -> Callable[[AnyRule], AnyRule]:
     """A rule for operations of these types that take or give complex tensors, which come as `Complex`."""
-    return _adder(COMPLEX_RULES, op_types)
+    return _register(COMPLEX_RULES, op_types, lambda rule: rule)
 
 
 def list_decomposition(*op_types: str) -> Callable[[AnyRule], AnyRule]:
     """A rule for operations of these types that take or give a list, which comes as `TensorList`."""
-    return _adder(LIST_RULES, op_types)
+    return _register(LIST_RULES, op_types, lambda rule: rule)
 
 
-def _adder(rules: dict[str, Rule], op_types: tuple[str, ...]) -> Callable[[AnyRule], AnyRule]:
+def _register(
+    table: dict[str, Entry], op_types: tuple[str, ...], entry_of: Callable[[Rule], Entry]
+) -> Callable[[AnyRule], AnyRule]:
     def add(rule: AnyRule) -> AnyRule:
         for op_type in op_types:
-            if op_type in rules:
+            if op_type in table:
                 raise ValueError(f"two rules for {op_type}")
-            rules[op_type] = rule
+            table[op_type] = entry_of(rule)
         return rule
 
     return add

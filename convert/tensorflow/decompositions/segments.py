@@ -8,7 +8,7 @@ from transload.convert.tensorflow.decompositions.registry import decomposition
 from transload.convert.tensorflow.framework import tf
 
 
-def _scatter(op: Any, data: Any, ids: Any, count: Any, start: Any, reduction: str) -> Any:
+def _scatter(data: Any, ids: Any, count: Any, start: Any, reduction: str) -> Any:
     """Rows (numbers, where the ids have the data's rank) put together by number; negative numbers are left out."""
     rank = ids.shape.rank
     flat_ids = tf.reshape(ids, [-1])
@@ -31,7 +31,7 @@ def _count(ids: Any) -> Any:
 def _sizes(ids: Any, count: Any, like: Any) -> Any:
     """How many rows each segment has, with axes behind for the rows' own."""
     ones = tf.ones(tf.shape(ids), like.dtype)
-    sizes = _scatter(None, ones, ids, count, 0, "add")
+    sizes = _scatter(ones, ids, count, 0, "add")
     return tf.reshape(sizes, tf.concat([tf.shape(sizes), tf.ones([like.shape.rank - ids.shape.rank], tf.int32)], 0))
 
 
@@ -42,25 +42,25 @@ def _empty_is(value: Any, result: Any, ids: Any, count: Any) -> Any:
 
 @decomposition("SegmentSum", "SegmentSumV2")
 def segment_sum(op: Any, data: Any, ids: Any) -> Any:
-    return _scatter(op, data, ids, _count(ids), 0, "add")
+    return _scatter(data, ids, _count(ids), 0, "add")
 
 
 @decomposition("SegmentMean")
 def segment_mean(op: Any, data: Any, ids: Any) -> Any:
     count = _count(ids)
-    return _scatter(op, data, ids, count, 0, "add") / tf.maximum(_sizes(ids, count, data), 1)
+    return _scatter(data, ids, count, 0, "add") / tf.maximum(_sizes(ids, count, data), 1)
 
 
 @decomposition("SegmentMax", "SegmentMaxV2")
 def segment_max(op: Any, data: Any, ids: Any) -> Any:
     count = _count(ids)
-    return _empty_is(0, _scatter(op, data, ids, count, _lowest(data.dtype), "max"), ids, count)
+    return _empty_is(0, _scatter(data, ids, count, _lowest(data.dtype), "max"), ids, count)
 
 
 @decomposition("SegmentMin", "SegmentMinV2")
 def segment_min(op: Any, data: Any, ids: Any) -> Any:
     count = _count(ids)
-    return _empty_is(0, _scatter(op, data, ids, count, _highest(data.dtype), "min"), ids, count)
+    return _empty_is(0, _scatter(data, ids, count, _highest(data.dtype), "min"), ids, count)
 
 
 def _lowest(dtype: Any) -> Any:
@@ -73,17 +73,17 @@ def _highest(dtype: Any) -> Any:
 
 @decomposition("UnsortedSegmentSum")
 def unsorted_segment_sum(op: Any, data: Any, ids: Any, count: Any) -> Any:
-    return _scatter(op, data, ids, count, 0, "add")
+    return _scatter(data, ids, count, 0, "add")
 
 
 @decomposition("UnsortedSegmentMax")
 def unsorted_segment_max(op: Any, data: Any, ids: Any, count: Any) -> Any:
-    return _scatter(op, data, ids, count, tf.constant(data.dtype.min, data.dtype), "max")
+    return _scatter(data, ids, count, tf.constant(data.dtype.min, data.dtype), "max")
 
 
 @decomposition("UnsortedSegmentMin")
 def unsorted_segment_min(op: Any, data: Any, ids: Any, count: Any) -> Any:
-    return _scatter(op, data, ids, count, tf.constant(data.dtype.max, data.dtype), "min")
+    return _scatter(data, ids, count, tf.constant(data.dtype.max, data.dtype), "min")
 
 
 @decomposition("SparseSegmentSum", "SparseSegmentMean", "SparseSegmentSqrtN")
@@ -100,7 +100,7 @@ def sparse_segment_counted(op: Any, data: Any, rows: Any, ids: Any, count: Any) 
 
 def _sparse(op: Any, data: Any, rows: Any, ids: Any, count: Any) -> Any:
     taken = tf.gather(data, rows)
-    total = _scatter(op, taken, ids, count, 0, "add")
+    total = _scatter(taken, ids, count, 0, "add")
     if "Sum" in op.type:
         return total
     sizes = tf.maximum(_sizes(ids, count, taken), 1)

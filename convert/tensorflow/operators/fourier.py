@@ -14,7 +14,6 @@ from transload.convert.tensorflow.operators.emitter import Emitter
 from transload.convert.tensorflow.operators.registry import operator
 
 DOUBLE = int(TensorProto.DOUBLE)
-WIDE = {int(TensorProto.COMPLEX64): int(TensorProto.FLOAT), int(TensorProto.COMPLEX128): DOUBLE}
 
 
 @operator("Complex")
@@ -63,7 +62,7 @@ def _points(g: Emitter, pair: str, axes: list[int]) -> str:
     return str(g.Cast(g.ReduceProd(sizes, keepdims=0), to=DOUBLE))
 
 
-def _finish_pair(g: Emitter, pair: str, narrow: int, rank: int, last: int = -1) -> str:
+def _finish_pair(g: Emitter, pair: str, narrow: int, rank: int) -> str:
     sizes = g.graph.get_shape(g.node.output[0]) or [-1] * rank
     g.graph.set_shape(g.node.output[0], [*sizes, 2])
     return str(g.Cast(pair, to=narrow))
