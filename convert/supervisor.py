@@ -64,31 +64,48 @@ class WorkerReport:
     unprotected: tuple[str, ...] = ()
 
 
-def compare_in_worker(request: CompareRequest, *, limits: Limits | None = None, verbose: bool = False) -> Comparison:
+OnUnprotected = Callable[[tuple[str, ...]], None]
+"""Called with what of the sandbox this machine does not have; with nothing where it has all."""
+
+
+def compare_in_worker(
+    request: CompareRequest,
+    *,
+    limits: Limits | None = None,
+    on_unprotected: OnUnprotected = lambda missing: None,
+    verbose: bool = False,
+) -> Comparison:
     """Compare two models in a child process.
 
     Raises:
         WorkerError: the child crashed, or ran out of its limits.
         TransloadError: whatever stopped the comparison in the child.
     """
-    return msgspec.json.decode(_ask_worker(request, limits, verbose), type=Comparison)
+    return msgspec.json.decode(_ask_worker(request, limits, on_unprotected, verbose), type=Comparison)
 
 
-def debug_in_worker(request: DebugRequest, *, limits: Limits | None = None, verbose: bool = False) -> Finding:
+def debug_in_worker(
+    request: DebugRequest,
+    *,
+    limits: Limits | None = None,
+    on_unprotected: OnUnprotected = lambda missing: None,
+    verbose: bool = False,
+) -> Finding:
     """Search for the node that is to blame in a child process.
 
     Raises:
         WorkerError: the child crashed, or ran out of its limits.
         TransloadError: whatever stopped the search in the child.
     """
-    return msgspec.json.decode(_ask_worker(request, limits, verbose), type=Finding)
+    return msgspec.json.decode(_ask_worker(request, limits, on_unprotected, verbose), type=Finding)
 
 
-def _ask_worker(request: Work, limits: Limits | None, verbose: bool) -> bytes:
+def _ask_worker(request: Work, limits: Limits | None, on_unprotected: OnUnprotected, verbose: bool) -> bytes:
     """The JSON that a child process answers a request with."""
     with exits_on_termination(), tempfile.TemporaryDirectory(prefix="transload-") as folder:
         result = Path(folder) / "result.json"
-        _run(request, result, limits or Limits(), lambda stage: None, verbose)
+        report = _run(request, result, limits or Limits(), lambda stage: None, verbose)
+        on_unprotected(report.unprotected)
         return result.read_bytes()
 
 
@@ -220,9 +237,9 @@ def _follow(
             break
         if deadline is not None and time.monotonic() > deadline and progress.result is None:
             raise WorkerError(
-                f"The conversion did not end within its time limit of {limits.time_s:g} s.",
+                f"The worker process did not end within its time limit of {limits.time_s:g} s.",
                 stage=progress.stage,
-                hint="Raise --time-limit, or gather less evidence with --proof quick.",
+                hint="Raise --time-limit.",
             )
     # Killing a worker that is about to end by itself would hide how it ended.
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -257,10 +274,10 @@ def _death(status: int, stage: str, limits: Limits, log: IO[bytes] | None) -> Wo
         what = f"The worker process ended with status {status} and no result."
     elif (name := signal_name(-status)) == "SIGKILL":
         what = "The worker process was killed (SIGKILL), most often because the machine ran out of memory."
-        hint = "Convert on a machine with more memory."
-    elif name == "SIGXCPU":
-        what = f"The conversion did not end within its limit of {limits.cpu_s:g} s of processor time."
-        hint = "Raise --cpu-limit, or gather less evidence with --proof quick."
+        hint = "Use a machine with more memory."
+    elif name == "SIGXCPU" and limits.cpu_s is not None:
+        what = f"The worker process did not end within its limit of {limits.cpu_s:g} s of processor time."
+        hint = "Raise --cpu-limit."
     else:
         what = f"The worker process crashed with {name}."
         if limits.memory_bytes is not None:

@@ -169,9 +169,9 @@ def main(arguments: list[str]) -> None:
         _WORKERS[type(work)](work, target, on_stage)
         report(Done(peak_memory_bytes()))
     except BaseException as error:
-        # Whatever ends the conversion, sys.exit() in a user's module too, must reach the other side as an error.
+        # Whatever ends the work, sys.exit() in a user's module too, must reach the other side as an error.
         traceback.print_exc()
-        report(_failure(error, stage))
+        report(_failure(error, stage, limits))
     sys.stdout.flush()
     sys.stderr.flush()
     # The frameworks' own shutdown is skipped, since it takes long and may crash after all is done.
@@ -240,24 +240,25 @@ def _read_options(request: Request) -> ConvertOptions:
     )
 
 
-def _failure(error: BaseException, stage: str) -> Failure:
+def _failure(error: BaseException, stage: str, limits: Limits) -> Failure:
     """The error as the other side shall raise it."""
     if _is_out_of_memory(error):
         error = WorkerError(
-            "The conversion ran out of memory.",
+            "The worker process ran out of memory.",
             stage=stage,
-            hint="Raise --memory-limit, or convert on a machine with more memory.",
+            hint="Use a machine with more memory." if limits.memory_bytes is None else "Raise --memory-limit.",
         )
     elif (full := _disk_error(error)) is not None:
         error = WorkerError(
-            f"The conversion could not write: {full.strerror}.",
+            f"The worker process could not write: {full.strerror}.",
             stage=stage,
             where=str(full.filename or ""),
-            hint="Make room beside the output and in the folder of temporary files, or raise --file-limit.",
+            hint="Make room beside the output and in the folder of temporary files"
+            + ("." if limits.file_bytes is None else ", or raise --file-limit."),
         )
     elif not isinstance(error, TransloadError):
         error = ExecutionError(
-            f"The conversion failed in the stage {stage!r}: {type(error).__name__}: {error}",
+            f"The worker process failed in the stage {stage!r}: {type(error).__name__}: {error}",
             hint="This is a fault of transload; `--verbose` shows the traceback, please report it.",
         )
     name = next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in ERROR_CLASSES)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
 import os
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ import torch
 from click.testing import CliRunner
 
 from transload.cli import main
-from transload.convert import sandbox
-from transload.convert.supervisor import convert_in_worker
+from transload.convert import sandbox, supervisor
+from transload.convert.supervisor import WorkerReport, convert_in_worker
 from transload.convert.worker import Limits, Request
 from transload.serialize.errors import TransloadError, UnsupportedError, WorkerError
 
@@ -198,17 +198,27 @@ def test_what_an_old_kernel_lacks_is_told(version: int, missing: str, tmp_path: 
     assert missing in found
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["convert", "MODEL", "-o", "TARGET", "--proof", "none"],
+        ["compare", "MODEL", "MODEL", "--proof", "none"],
+        ["debug", "MODEL"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
 def test_the_command_line_tells_once_what_is_missing(
-    onnx_file: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+    onnx_file: Path, target: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
-    command = importlib.import_module("transload.cli.convert")
+    run = supervisor._run
 
-    def convert(*args: Any, **kwargs: Any) -> Any:
-        report = convert_in_worker(*args, **kwargs)
+    def run_unprotected(*args: Any, **kwargs: Any) -> WorkerReport:
+        report = run(*args, **kwargs)
         assert report.unprotected == ()
-        return command.WorkerReport(report.stage_seconds, report.peak_memory_bytes, ("it may use the network",))
+        return replace(report, unprotected=("it may use the network",))
 
-    monkeypatch.setattr(command, "convert_in_worker", convert)
-    result = CliRunner().invoke(main, ["convert", str(onnx_file), "-o", str(target), "--proof", "none"])
-    assert result.exit_code == 0
+    monkeypatch.setattr(supervisor, "_run", run_unprotected)
+    words = {"MODEL": str(onnx_file), "TARGET": str(target)}
+    result = CliRunner().invoke(main, [words.get(word, word) for word in arguments])
+    assert result.exit_code == 0, result.stderr
     assert result.stderr.count("the sandbox is incomplete here: it may use the network") == 1

@@ -102,8 +102,19 @@ def test_lack_of_memory_is_a_worker_error(front_end: Plant, onnx_file: Path, tar
     front_end.plant(body)
     with pytest.raises(WorkerError, match="ran out of memory") as caught:
         convert_in_worker(Request(str(onnx_file)), target, limits=Limits(memory_bytes=6 * GIB))
-    assert caught.value.stage == "capture"
+    assert (caught.value.stage, caught.value.hint) == ("capture", "Raise --memory-limit.")
     assert leftovers(target) == []
+
+
+def test_a_hint_names_no_limit_that_was_not_set(front_end: Plant, onnx_file: Path, target: Path) -> None:
+    hints = []
+    for body in ("raise MemoryError", "raise OSError(28, 'No space left on device')", "os.kill(os.getpid(), 24)"):
+        front_end.plant(body)
+        with pytest.raises(WorkerError, match=r"^The worker process") as caught:
+            convert_in_worker(Request(str(onnx_file)), target)
+        hints.append(caught.value.hint)
+    assert [hint for hint in hints if "-limit" in hint] == []
+    assert all(hints)
 
 
 def test_time_limit_ends_the_worker_and_all_that_it_started(

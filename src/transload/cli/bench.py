@@ -14,7 +14,7 @@ from rich.table import Table
 
 from transload.cli.bar_chart import Bar, draw_bars
 from transload.cli.command import Command, json_option, make_console, write_json
-from transload.convert.npz import read_npz
+from transload.cli.feed import read_feed
 from transload.convert.peers.feeds import batch_dimension, resize_batch
 from transload.convert.peers.race import Contestant, Lap, race
 from transload.convert.peers.runners import RUNNERS
@@ -75,7 +75,7 @@ def bench(
     opened = open_package(package)
     name = choose_component(opened, component)
     interface = opened.interface(name)
-    feed = read_npz(inputs) if inputs is not None else _recorded(opened, name)
+    feed = read_feed(opened, name, inputs)
     feed = {tensor.name: feed[tensor.name] for tensor in input_tensors(interface) if tensor.name in feed}
     sizes = _numbers("--batch", batches, 1)
     feeds = [resize_batch(interface, feed, size) for size in sizes] or [feed]
@@ -99,13 +99,6 @@ def _numbers(option: str, text: str, least: int) -> list[int]:
     if not all(part.isdecimal() and int(part) >= least for part in parts):
         raise UsageError(f"{option} takes numbers of {least} and more, separated by commas; not {text!r}.")
     return [int(part) for part in parts]
-
-
-def _recorded(package: PackageFile, component: str) -> dict[str, Any]:
-    sets = package.vectors(component)
-    if not sets:
-        raise UsageError(f"The component {component!r} has no recorded inputs.", hint="Give --inputs FILE.npz.")
-    return dict(sets[0].inputs)
 
 
 def _batch_of(package: PackageFile, component: str, feed: dict[str, Any]) -> int | None:

@@ -1,7 +1,8 @@
-"""What all commands have in common: how errors become text, JSON and an exit status, and where output goes."""
+"""What commands have in common: options, how errors become text, JSON and an exit status, and where output goes."""
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 import unicodedata
@@ -22,6 +23,24 @@ INTERRUPTED = 130
 PIPE_WIDTH = 160
 """Columns of tables where there is no terminal to ask."""
 
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def parse_size(text: str) -> int:
+    """Read `8G` or `500M`; the units are powers of 1024."""
+    match = re.fullmatch(r"(\d+)([KMGT]?)(i?B)?", text, re.IGNORECASE)
+    if match is None or int(match[1]) == 0:
+        raise click.BadParameter(f"{text!r} is not a size such as 8G or 500M.")
+    return int(match[1]) * _UNITS[match[2].upper()]
+
+
+time_limit_option = click.option(
+    "--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Give up after this."
+)
+memory_limit_option = click.option(
+    "--memory-limit", type=parse_size, metavar="SIZE", help="Address space of the worker, such as 8G."
+)
+verbose_option = click.option("--verbose", is_flag=True, help="Show what the frameworks write, and tracebacks.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
 
 
@@ -55,6 +74,12 @@ def report_error(error: TransloadError, *, as_json: bool) -> None:
     click.echo(show_controls(f"transload: {error}"), err=True)
     if as_json:
         write_json({"error": describe_error(error)})
+
+
+def tell_unprotected(missing: tuple[str, ...]) -> None:
+    """Say on stderr what of the worker's sandbox this machine does not have; nothing where it has all."""
+    if missing:
+        click.echo(f"transload: the sandbox is incomplete here: {'; '.join(missing)}.", err=True)
 
 
 def describe_error(error: TransloadError) -> dict[str, Any]:

@@ -9,8 +9,17 @@ import click
 import msgspec
 from rich.table import Table
 
-from transload.cli.command import Command, describe_error, json_option, make_console, write_json
-from transload.cli.convert import parse_size
+from transload.cli.command import (
+    Command,
+    describe_error,
+    json_option,
+    make_console,
+    memory_limit_option,
+    tell_unprotected,
+    time_limit_option,
+    verbose_option,
+    write_json,
+)
 from transload.cli.verify import add_output, make_table
 from transload.convert.compare.page import write_page
 from transload.convert.compare.result import ComparedOutput, ComparedSet, Comparison
@@ -55,9 +64,9 @@ SHOWN = 3
 )
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a page for people.")
 @click.option("--trust-source", is_flag=True, help="Read the models even if that can run code in them.")
-@click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Give up after this.")
-@click.option("--memory-limit", type=parse_size, metavar="SIZE", help="Address space of the worker, such as 8G.")
-@click.option("--verbose", is_flag=True, help="Show what the frameworks write, and tracebacks.")
+@time_limit_option
+@memory_limit_option
+@verbose_option
 @json_option
 @click.pass_context
 def compare(
@@ -91,7 +100,8 @@ def compare(
         ours=ours,
         inputs=feeds,
     )
-    found = compare_in_worker(request, limits=Limits(time_limit, memory_limit), verbose=verbose)
+    limits = Limits(time_limit, memory_limit)
+    found = compare_in_worker(request, limits=limits, on_unprotected=tell_unprotected, verbose=verbose)
     error = _find_mismatch(found)
     if report is not None:
         with replace_file(report) as file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,17 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from transload.cli.command import Command, json_option, make_console, write_json
+from transload.cli.command import (
+    Command,
+    json_option,
+    make_console,
+    memory_limit_option,
+    parse_size,
+    tell_unprotected,
+    time_limit_option,
+    verbose_option,
+    write_json,
+)
 from transload.cli.summary import package_facts, proof_text, size_text
 from transload.convert.options import parse_input_spec
 from transload.convert.supervisor import WorkerReport, convert_in_worker
@@ -20,16 +29,6 @@ from transload.convert.worker import Limits, Request
 from transload.serialize import PackageFile, open_package
 
 STAGES = ("detect", "capture", "passes", "equivalence", "package")
-
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-
-
-def parse_size(text: str) -> int:
-    """Read `8G` or `500M`; the units are powers of 1024."""
-    match = re.fullmatch(r"(\d+)([KMGT]?)(i?B)?", text, re.IGNORECASE)
-    if match is None or int(match[1]) == 0:
-        raise click.BadParameter(f"{text!r} is not a size such as 8G or 500M.")
-    return int(match[1]) * _UNITS[match[2].upper()]
 
 
 @click.command(cls=Command)
@@ -94,12 +93,12 @@ def parse_size(text: str) -> int:
 )
 @click.option("--trust-source", is_flag=True, help="Read the source even if that can run code in it.")
 @click.option("--license", metavar="SPDX", help="The model's licence, such as Apache-2.0; recorded.")
-@click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Give up after this.")
+@time_limit_option
 @click.option("--cpu-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="As much processor time.")
-@click.option("--memory-limit", type=parse_size, metavar="SIZE", help="Address space of the worker, such as 8G.")
+@memory_limit_option
 @click.option("--file-limit", type=parse_size, metavar="SIZE", help="Size of a file that the worker writes.")
 @click.option("--no-sandbox", is_flag=True, help="Let the worker write anywhere and use the network.")
-@click.option("--verbose", is_flag=True, help="Show what the frameworks write, and tracebacks.")
+@verbose_option
 @json_option
 def convert(
     source: str,
@@ -146,8 +145,7 @@ def convert(
     limits = Limits(time_limit, memory_limit, cpu_limit, file_limit, sandbox=not no_sandbox)
     with _progress(make_console(err=True), shown=not verbose) as on_stage:
         report = convert_in_worker(request, output, limits=limits, on_stage=on_stage, verbose=verbose)
-    if report.unprotected:
-        click.echo(f"transload: the sandbox is incomplete here: {'; '.join(report.unprotected)}.", err=True)
+    tell_unprotected(report.unprotected)
     package = open_package(output)
     if as_json:
         took = {"stage_seconds": report.stage_seconds, "peak_memory_bytes": report.peak_memory_bytes}

@@ -9,7 +9,15 @@ import msgspec
 import numpy as np
 import onnx
 
-from transload.cli.command import Command, json_option, make_console, write_json
+from transload.cli.command import (
+    Command,
+    json_option,
+    make_console,
+    tell_unprotected,
+    time_limit_option,
+    verbose_option,
+    write_json,
+)
 from transload.convert.debug.finding import Finding, Statistics
 from transload.convert.debug.reduce import command_fails, reduce_model
 from transload.convert.npz import write_npz
@@ -30,9 +38,9 @@ from transload.serialize.platform import replace_file
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The graph to write (default: culprit.onnx).")
 @click.option("--reduce", "reduces", is_flag=True, help="Shrink an ONNX file for as long as --check fails on it.")
 @click.option("--check", "check", metavar="COMMAND", help="With --reduce: {} is the file. Status 0 is no failure.")
-@click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Give up after this.")
+@time_limit_option
 @click.option("--trust-source", is_flag=True, help="Read the source even if that can run code in it.")
-@click.option("--verbose", is_flag=True, help="Show what the frameworks write, and tracebacks.")
+@verbose_option
 @json_option
 def debug(
     package: str,
@@ -72,7 +80,7 @@ def debug(
         source=source,
         inputs=feeds,
     )
-    found = debug_in_worker(request, limits=Limits(time_limit), verbose=verbose)
+    found = debug_in_worker(request, limits=Limits(time_limit), on_unprotected=tell_unprotected, verbose=verbose)
     if found.model:
         with replace_file(target) as file:
             file.write(found.model)

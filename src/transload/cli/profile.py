@@ -11,11 +11,10 @@ import msgspec
 from rich.table import Table
 
 from transload.cli.command import Command, json_option, make_console, write_json
-from transload.convert.npz import read_npz
+from transload.cli.feed import read_feed
 from transload.runtime.model import choose_component
 from transload.runtime.profile import NodeTime, Profile, profile_component
 from transload.serialize import open_package
-from transload.serialize.errors import UsageError
 
 VIEWS: dict[str, Callable[[NodeTime], str]] = {
     "operator": lambda node: node.op_type,
@@ -62,12 +61,7 @@ def profile(
     """
     opened = open_package(package)
     name = choose_component(opened, component)
-    if inputs is not None:
-        feed = read_npz(inputs)
-    elif sets := opened.vectors(name):
-        feed = dict(sets[0].inputs)
-    else:
-        raise UsageError(f"The component {name!r} has no recorded inputs.", hint="Give --inputs FILE.npz.")
+    feed = read_feed(opened, name, inputs)
     found = profile_component(opened, name, feed, calls=calls, threads=threads, optimize=not no_optimize)
     if trace is not None:
         trace.write_text(json.dumps(found.trace))
