@@ -71,6 +71,7 @@ locked:
 bench: setup
 	$(PYTHON) benchmarks/convert.py
 	$(PYTHON) benchmarks/latency.py
+	$(PYTHON) benchmarks/call.py
 
 # Each takes an hour of a machine that does nothing else.
 .PHONY: bench-speed bench-load

@@ -1,11 +1,9 @@
-"""What a call costs beyond ONNX Runtime's own, and whose memory the tensors of other libraries lie in."""
+"""What a call checks anew, and whose memory the tensors of other libraries lie in."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +19,12 @@ from transload.serialize import Component, Package
 from transload.serialize.errors import UsageError
 from transload.serialize.interface import Dict, Interface, Proof, SourceRecord, Tensor, Tolerance
 
-LIMIT_MICROSECONDS = 10.0
 VECTOR = Tensor("x", "float32", ("n",))
 HALF = Tensor("x", "bfloat16", ("n",))
 
 
 def sum_component() -> Component:
-    """`y = a + b + c`, which takes ONNX Runtime next to no time."""
+    """`y = a + b + c`."""
     names = ("a", "b", "c")
     values = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 16]) for name in (*names, "y")}
     graph = helper.make_graph(
@@ -49,25 +46,6 @@ def sum_component() -> Component:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return load(Package("m", (sum_component(),)).save(tmp_path_factory.mktemp("m") / "m.tload"), threads=1)
-
-
-def test_a_call_with_three_inputs_costs_at_most_ten_microseconds_more_than_the_session(model: Model) -> None:
-    """The quickest of many single calls, taken in turns, since other work on the machine can only make one slower."""
-    feed = {name: np.ones((4, 16), np.float32) for name in "abc"}
-    arrays = list(feed.values())
-    calls: dict[str, Callable[[], object]] = {
-        "session": lambda: model._session.run(None, feed),
-        "run": lambda: model.run(None, feed),
-        "call": lambda: model(*arrays),
-    }
-    took = dict.fromkeys(calls, float("inf"))
-    for _ in range(5000):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            took[name] = min(took[name], (time.perf_counter() - start) * 1e6)
-    assert took["run"] - took["session"] < LIMIT_MICROSECONDS
-    assert took["call"] - took["session"] < LIMIT_MICROSECONDS
 
 
 def test_a_form_that_passed_is_not_checked_again_and_every_other_is() -> None:

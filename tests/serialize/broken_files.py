@@ -21,7 +21,6 @@ from packages import linear_component
 from transload.serialize import Package, open_package
 from transload.serialize.errors import PackageError
 
-LIMIT_S = 2.0
 LIMIT_BYTES = 64 << 20
 
 
