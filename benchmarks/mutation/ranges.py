@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+
+from transload.convert.capture import Array
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def _widest(value: ir.Value) -> Range:
     return Range(-math.inf, math.inf, is_float)
 
 
-def _of_array(array: np.ndarray) -> Range | None:  # type: ignore[type-arg]
+def _of_array(array: Array) -> Range:
     if array.dtype.kind not in "biuf" or not array.size:
         return Range(-math.inf, math.inf, True)
     numbers = array.astype(np.float64)
@@ -110,10 +113,11 @@ def _of_layer(node: ir.Node, inputs: list[Range | None], unsettled: bool) -> Ran
     shape = node.inputs[0].shape if node.inputs[0] is not None else None
     sizes = list(shape or ())[-1:] if node.op_type == "LayerNormalization" else list(shape or ())[2:]
     scale, shift = inputs[1], inputs[2] if len(inputs) > 2 else Range(0, 0, False)
-    if not sizes or not all(isinstance(size, int) for size in sizes) or scale is None or shift is None:
+    count = _product(sizes)
+    if not sizes or count is None or scale is None or shift is None:
         return None
     # Samuelson: of n numbers none lies more than sqrt(n - 1) standard deviations from their mean.
-    bound = math.sqrt(math.prod(int(size) for size in sizes)) * scale.size + shift.size  # type: ignore[arg-type]
+    bound = math.sqrt(count) * scale.size + shift.size
     return Range(-bound, bound, unsettled)
 
 
@@ -181,8 +185,13 @@ def _summed(node: ir.Node) -> int | None:
     tensor = None if axes is None else ir.convenience.get_const_tensor(axes)
     if value is None or value.shape is None or tensor is None:
         return None
-    sizes = [value.shape[int(axis)] for axis in tensor.numpy().ravel()]
-    return math.prod(int(size) for size in sizes) if all(isinstance(size, int) for size in sizes) else None  # type: ignore[arg-type]
+    return _product([value.shape[int(axis)] for axis in tensor.numpy().ravel()])
+
+
+def _product(sizes: Sequence[int | ir.SymbolicDim]) -> int | None:
+    """None where a size depends on the input."""
+    numbers = [size for size in sizes if isinstance(size, int)]
+    return math.prod(numbers) if len(numbers) == len(sizes) else None
 
 
 def _is_normalized(node: ir.Node) -> bool:

@@ -62,7 +62,8 @@ def convert_upstream(each: Program) -> Outcome:
     try:
         with _silence_loggers(), silence():
             model, _ = convert.from_function(module.serve, input_signature=list(each.specs), opset=UPSTREAM_OPSET)
-    except Exception as error:  # it raises anything
+    except Exception as error:
+        # tf2onnx raises anything, and so does ONNX Runtime's loader below; both are outcomes here.
         return Outcome(each.name, "not converted", _line(error))
     if foreign := sorted({node.op_type for node in model.graph.node if node.domain not in ("", "ai.onnx.ml")}):
         return Outcome(each.name, "not converted", f"{', '.join(foreign)} are not ONNX's")

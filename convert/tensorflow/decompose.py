@@ -161,6 +161,7 @@ class _Decomposition:
             with tf.name_scope(f"{op.name}/"):
                 outputs = rule(op, *inputs)
         except Exception as error:
+            # A rule's refusal, or what TensorFlow raises where values that stand for refused results do not fit it.
             return self._refused(op, inputs, error)
         outputs = list(outputs) if isinstance(outputs, tuple | list) else [outputs]
         return [_with_shape(value, tensor) for value, tensor in zip(outputs, op.outputs, strict=True)]

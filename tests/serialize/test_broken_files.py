@@ -50,6 +50,14 @@ def test_the_whole_package_is_not_refused(tmp_path: Path) -> None:
     assert len(report.accepted) == 1
 
 
+def test_a_reader_that_takes_much_memory_would_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # More than the limit was in use before, and given back: that must not hide what is taken later.
+    bytearray(b"x" * (4 * LIMIT_BYTES))
+    path = write_package(tmp_path / "m.tload", 16)
+    monkeypatch.setattr("broken_files.read_all", lambda path: bytearray(b"x" * (2 * LIMIT_BYTES)) and None)
+    assert try_all(path, [("cut", 10, 0)]).memory_bytes > LIMIT_BYTES
+
+
 def test_a_bit_that_nothing_checks_would_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The planted fault: a reader that compares no CRC-32.
     monkeypatch.setattr("transload.serialize.archive.Archive.check_crc32", lambda archive, name: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,8 @@ def test_a_package_is_judged_itself_and_not_what_was_tuned_from_it(
     assert load(path, threads=1).variant == "tuned"
     (opened,) = open_models(str(path), ConvertOptions())
     for run in (opened.plain, opened.optimized):
-        reference = run.__self__  # type: ignore[attr-defined]
+        assert isinstance(run, MethodType)
+        reference = run.__self__
         assert isinstance(reference, PackageReference)
         assert reference.model.variant == "portable"
 

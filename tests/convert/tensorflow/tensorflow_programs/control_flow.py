@@ -141,7 +141,10 @@ def folds(x: Any) -> Any:
 def tensor_array_write_and_stack(x: Any) -> Any:
     count = tf.shape(x)[0]
     array = tf.TensorArray(tf.float32, size=count)
-    step = lambda i, array: (i + 1, array.write(i, x[count - 1 - i] * 2.0))  # noqa: E731
+
+    def step(i: Any, array: Any) -> Any:
+        return i + 1, array.write(i, x[count - 1 - i] * 2.0)
+
     return tf.while_loop(lambda i, array: i < count, step, (0, array))[1].stack()
 
 
