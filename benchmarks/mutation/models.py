@@ -93,12 +93,13 @@ class Tagger(nn.Module):
 
 
 class Recurrent(nn.Module):
-    def __init__(self, kind: type[nn.Module]) -> None:
+    def __init__(self, kind: type[nn.LSTM | nn.GRU]) -> None:
         super().__init__()
-        self.cell = kind(4, 5, batch_first=True, bidirectional=True)  # type: ignore[call-arg]
+        self.cell = kind(4, 5, batch_first=True, bidirectional=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.cell(x)[0]  # type: ignore[no-any-return]
+        output: Tensor = self.cell(x)[0]
+        return output
 
 
 class Branching(nn.Module):

@@ -7,7 +7,6 @@ tells how long the slowest took and how much memory was needed.
 from __future__ import annotations
 
 import random
-import re
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from packages import linear_component
 
+from transload.convert.peers.worker import peak_bytes
 from transload.serialize import Package, open_package
 from transload.serialize.errors import PackageError
 
@@ -82,13 +82,6 @@ def try_all(path: Path, damages: Iterable[Damage]) -> Report:
             file.write(whole[position:] if kind == "cut" else whole[position : position + 1])
     report.memory_bytes = peak_bytes() - before
     return report
-
-
-def peak_bytes() -> int:
-    """The largest resident set since it was last forgotten."""
-    found = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    assert found is not None
-    return int(found[1]) * 1024
 
 
 def read_all(path: Path) -> None:
