@@ -74,12 +74,16 @@ bench: setup
 	$(PYTHON) benchmarks/call.py
 
 # Each takes an hour of a machine that does nothing else.
-.PHONY: bench-speed bench-load
+.PHONY: bench-speed bench-load bench-load-cpp
 bench-speed: setup
 	cd benchmarks && ../$(PYTHON) speed.py
 
 bench-load: setup
 	cd benchmarks && ../$(PYTHON) load.py
+
+# Minutes; the C++ loader beside ONNX Runtime's C++ API.
+bench-load-cpp: loader
+	cd benchmarks && ../$(PYTHON) load_cpp.py
 
 mutation: setup
 	$(PYTHON) -m benchmarks.mutation

@@ -13,14 +13,17 @@ that hold the smallest model (interpreters and libraries).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import importlib.metadata
-import json
 import os
 import re
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,7 @@ import onnx
 import onnx_ir as ir
 from onnx import TensorProto, helper, numpy_helper
 
-from transload.convert.peers.race import Contestant, race
+from transload.convert.peers.race import Contestant, Worker, race, start
 from transload.convert.peers.runners import RUNNERS
 from transload.serialize import Component, Package, VectorSet
 from transload.serialize.interface import Interface, Proof, SourceRecord, Tensor, Tolerance
@@ -61,8 +64,8 @@ def make_graph(width: int, layers: int) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
-def prepare(size_mb: int, seconds: float) -> tuple[Path, Path, dict[str, Any]]:
-    """The plain .onnx, the package, and the inputs; the package is tuned."""
+def make_files(size_mb: int) -> tuple[Path, Path, dict[str, Any]]:
+    """The plain .onnx, the package, and the inputs; files that are there already are kept."""
     import onnxruntime
 
     width, layers = SHAPES[size_mb]
@@ -86,44 +89,34 @@ def prepare(size_mb: int, seconds: float) -> tuple[Path, Path, dict[str, Any]]:
         Package(
             "stack", (Component("forward", interface, ir.from_proto(model), (VectorSet(feed, {"y": output}),)),)
         ).save(package)
-    command = [sys.executable, "-m", "transload.cli", "tune", str(package), "--threads", "2", "--seconds", str(seconds)]
-    subprocess.run(command, check=True, env=os.environ | ENVIRONMENT, stdout=subprocess.DEVNULL)
-    np.savez(folder / "inputs.npz", **feed)
+        np.savez(package.with_name("inputs.npz"), **feed)
     return plain, package, feed
 
 
-def worker(contestant: Contestant, inputs: Path) -> list[str]:
-    """The command of a process that opens a model."""
-    module = [sys.executable, "-m", "transload.convert.peers.worker"]
-    return [*module, contestant.runner, contestant.source, "2", str(inputs)]
+def tune(package: Path, seconds: float) -> None:
+    """Put the package's tuned variant into the benchmark's own cache."""
+    command = [sys.executable, "-m", "transload.cli", "tune", str(package), "--threads", "2", "--seconds", str(seconds)]
+    subprocess.run(command, check=True, env=os.environ | ENVIRONMENT, stdout=subprocess.DEVNULL)
 
 
-def open_once(contestant: Contestant, inputs: Path) -> dict[str, Any]:
-    """What a fresh process says of opening the model and of the first call."""
-    environment = os.environ | dict(contestant.environment)
-    done = subprocess.run(
-        worker(contestant, inputs), input="", capture_output=True, text=True, check=True, env=environment
-    )
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[0])
-    return answer
-
-
-def shared_bytes(contestant: Contestant, inputs: Path, processes: int = 4) -> int:
+def shared_bytes(start_one: Callable[[], AbstractContextManager[Worker]], processes: int = 4) -> int:
     """The PSS, summed, of several processes that hold the model and have run it."""
-    environment = os.environ | dict(contestant.environment)
-    running = [
-        subprocess.Popen(
-            worker(contestant, inputs), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    with contextlib.ExitStack() as stack:
+        running = [stack.enter_context(start_one()) for _ in range(processes)]
+        return 1024 * sum(
+            int(PSS.findall(Path(f"/proc/{each.process.pid}/smaps_rollup").read_text())[0]) for each in running
         )
-        for _ in range(processes)
-    ]
-    for each in running:
-        assert each.stdout is not None
-        each.stdout.readline()
-    found = sum(int(PSS.findall(Path(f"/proc/{each.pid}/smaps_rollup").read_text())[0]) for each in running)
-    for each in running:
-        each.communicate("")
-    return 1024 * found
+
+
+def open_once(starting: AbstractContextManager[Worker]) -> dict[str, Any]:
+    """What a fresh process says of opening the model and of the first call."""
+    with starting as worker:
+        return worker.opening
+
+
+def medians(openings: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The median of each figure over the rounds."""
+    return {key: statistics.median(each[key] for each in openings) for key in openings[0]}
 
 
 def main() -> None:
@@ -148,19 +141,18 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     base = 0
     for size_mb in options.sizes:
-        plain, package, feed = prepare(size_mb, options.seconds)
+        plain, package, feed = make_files(size_mb)
+        tune(package, options.seconds)
         inputs = package.with_name("inputs.npz")
         contestants = [
             Contestant("tuned", RUNNERS["transload"], str(package), ENVIRONMENT),
             Contestant("plain", RUNNERS["onnxruntime"], str(plain)),
         ]
-        opened = [[open_once(each, inputs) for each in contestants] for _ in range(options.rounds)]
-        tuned, other = (
-            {key: statistics.median(turn[index][key] for turn in opened) for key in opened[0][0]} for index in (0, 1)
-        )
+        opened = [[open_once(start(each, 2, inputs)) for each in contestants] for _ in range(options.rounds)]
+        tuned, other = (medians(openings) for openings in zip(*opened, strict=True))
         laps = race(contestants, [feed], threads=2, rounds=options.rounds, seconds=options.seconds)[0]
         weights = plain.stat().st_size
-        shared = shared_bytes(contestants[0], inputs)
+        shared = shared_bytes(partial(start, contestants[0], 2, inputs))
         base = base or shared - weights
         print(
             f"| {weights / 1e6:.0f} | {other['load_s'] * 1e3:.0f} | {tuned['load_s'] * 1e3:.0f} "

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def race(
         files = [Path(scratch) / f"{index}.npz" for index in range(len(feeds))]
         for path, feed in zip(files, feeds, strict=True):
             np.savez(path, **dict(feed))  # type: ignore[arg-type]
-        workers = [stack.enter_context(_start(each, threads, files[0], Path(scratch))) for each in contestants]
+        workers = [stack.enter_context(start(each, threads, files[0])) for each in contestants]
         laps = []
         for path in files:
             took: list[list[tuple[float, ...]]] = [[] for _ in workers]
@@ -86,7 +87,7 @@ def race(
                     figures.append(tuple(worker.ask({"inputs": str(path), "seconds": seconds})["calls_s"]))
             laps.append(
                 [
-                    Lap(worker.contestant.name, threads, **worker.opening, rounds=tuple(figures))
+                    Lap(worker.name, threads, **worker.opening, rounds=tuple(figures))
                     for worker, figures in zip(workers, took, strict=True)
                 ]
             )
@@ -94,13 +95,21 @@ def race(
 
 
 @dataclass(frozen=True)
-class _Worker:
-    contestant: Contestant
+class Worker:
+    """A process that has opened a model and run it once; `opening` is what it said of that."""
+
+    name: str
+    source: str
     process: subprocess.Popen[str]
-    log: Path
+    log: IO[str]
     opening: dict[str, Any] = field(default_factory=dict)
 
     def ask(self, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The next answer, to a request if one is given.
+
+        Raises:
+            ExecutionError: the process ended; its last words are in the message.
+        """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         if request is not None:
@@ -108,28 +117,39 @@ class _Worker:
             self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
-            words = self.log.read_text(errors="replace").strip().splitlines() or ["(no message)"]
-            raise ExecutionError(f"{self.contestant.name} failed: {words[-1]}", where=self.contestant.source)
+            self.log.seek(0)
+            words = self.log.read().strip().splitlines() or ["(no message)"]
+            raise ExecutionError(f"{self.name} failed: {words[-1]}", where=self.source)
         answer: dict[str, Any] = json.loads(line)
         return answer
 
 
-@contextlib.contextmanager
-def _start(contestant: Contestant, threads: int, inputs: Path, scratch: Path) -> Iterator[_Worker]:
-    log = scratch / f"{contestant.name}.log"
+def start(contestant: Contestant, threads: int, inputs: Path) -> AbstractContextManager[Worker]:
+    """A contestant's process, for as long as the block lasts."""
     command = [sys.executable, "-m", "transload.convert.peers.worker"]
     command += [contestant.runner, contestant.source, str(threads), str(inputs)]
-    environment = os.environ | dict(contestant.environment)
+    environment = dict(contestant.environment)
     if threads:
-        environment |= {"OMP_NUM_THREADS": str(threads)}
-    with log.open("w") as words:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    return start_command(contestant.name, contestant.source, command, environment)
+
+
+@contextlib.contextmanager
+def start_command(name: str, source: str, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Worker]:
+    """A process that opens a model, runs it once, and answers as `worker.py` does, for as long as the block lasts."""
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, text=True, env=environment
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=os.environ | dict(environment),
         )
-    try:
-        worker = _Worker(contestant, process, log)
-        worker.opening.update(worker.ask())
-        yield worker
-    finally:
-        process.kill()
-        process.communicate()
+        try:
+            worker = Worker(name, source, process, log)
+            worker.opening.update(worker.ask())
+            yield worker
+        finally:
+            process.kill()
+            process.communicate()
