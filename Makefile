@@ -6,7 +6,7 @@ TYPING := build/typing/transload
 
 LOADER := build/cpp
 
-.PHONY: setup demo test lint types loader loader-test fuzz-loader sanitize unit broken fuzz bench mutation conformance conformance-keras conformance-tensorflow clean locked
+.PHONY: setup demo test lint types loader loader-test fuzz-loader sanitize old-runtimes unit broken fuzz bench mutation conformance conformance-keras conformance-tensorflow clean locked
 
 setup: $(STAMP)
 
@@ -46,6 +46,10 @@ fuzz-loader: loader-test
 # The C++ tests under ASan with UBSan, and under TSan.
 sanitize: loader
 	for preset in asan tsan; do (cd cpp_loader && cmake --preset $$preset && cmake --build --preset $$preset --parallel 2 && ctest --preset $$preset) || exit 1; done
+
+# The C++ tests with older releases of ONNX Runtime, which are fetched.
+old-runtimes: loader-test
+	tools/old_runtimes.sh $(PYTHON)
 
 unit: loader
 	$(PYTHON) -m pytest -n 2 --dist loadfile

@@ -78,7 +78,7 @@ Model::Model(const Package& package, const std::string& component, const ort::Se
   const MappedFile& file = package.archive().file();
   where_ = "component " + quoted(name) + " of " + file.file_name();
   interface_ = package.interface(name);
-  const OnnxModel model = package.model(name);
+  const OnnxModel model = package.model(name, ort::external_location(file.folder(), file.file_name()));
   env_ = ort::create_env();
   session_ = ort::create_session(*env_, model.bytes, file.folder(), settings, where_);
   // ONNX Runtime has opened the file by its name, and mapped whatever lay there.

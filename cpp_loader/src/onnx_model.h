@@ -13,7 +13,7 @@
 namespace tl {
 
 // Where a model's weights lie. `location` is the file name by which the stored model calls them, `data` the member
-// that holds them (null where there is none), `archive` the package's file name.
+// that holds them (null where there is none), `archive` how the package's file is to be called.
 struct WeightsPlace {
   std::string location;
   const zip::Member* data;

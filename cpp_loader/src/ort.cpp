@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #include "error.h"
 #include "manifest.h"
@@ -11,8 +12,14 @@
 namespace tl::ort {
 namespace {
 
-constexpr std::uint32_t kOldestVersion = 20;
+constexpr std::uint32_t kOldestVersion = 20, kFolderOptionVersion = 21;
 constexpr char kCuda[] = "CUDAExecutionProvider";
+
+// The 31 of "1.31.1", which is also the number of its API; whatever comes after the 1.x has all that they have.
+std::uint32_t api_version(const std::string& release) {
+  if (release.compare(0, 2, "1.") != 0) return std::numeric_limits<std::uint32_t>::max();
+  return static_cast<std::uint32_t>(std::strtoul(release.c_str() + 2, nullptr, 10));
+}
 
 bool has_provider(const char* wanted) {
   char** names = nullptr;
@@ -73,9 +80,7 @@ std::string version() { return OrtGetApiBase()->GetVersionString(); }
 const OrtApi& api() {
   // Asked for nothing that it lacks, since it would say so on stderr.
   const std::string found = version();
-  const auto minor = static_cast<std::uint32_t>(std::strtoul(found.c_str() + found.find('.') + 1, nullptr, 10));
-  const std::uint32_t asked = found.compare(0, 2, "1.") == 0 ? std::min<std::uint32_t>(minor, ORT_API_VERSION)
-                                                             : static_cast<std::uint32_t>(ORT_API_VERSION);
+  const std::uint32_t asked = std::min<std::uint32_t>(api_version(found), ORT_API_VERSION);
   const OrtApi* table = asked < kOldestVersion ? nullptr : OrtGetApiBase()->GetApi(asked);
   if (table == nullptr) {
     throw Error(Status::execution, "ONNX Runtime " + found + " cannot be used.",
@@ -123,6 +128,10 @@ Env create_env() {
   OrtEnv* env = nullptr;
   check(api().CreateEnv(ORT_LOGGING_LEVEL_FATAL, "transload", &env), "environment");
   return Env(env);
+}
+
+std::string external_location(const std::string& folder, const std::string& file_name) {
+  return api_version(version()) < kFolderOptionVersion ? folder + "/" + file_name : file_name;
 }
 
 Session create_session(const OrtEnv& env, const std::string& model, const std::string& folder,

@@ -48,4 +48,8 @@ Session create_session(const OrtEnv& env, const std::string& model, const std::s
 
 Env create_env();
 
+// How a model that comes as bytes must call the file of its external data. ONNX Runtime 1.21 and later look for a name
+// in the folder of `create_session`, and refuse paths; 1.20 has no such folder, and needs the whole path.
+std::string external_location(const std::string& folder, const std::string& file_name);
+
 }  // namespace tl::ort

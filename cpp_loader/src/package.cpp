@@ -109,13 +109,13 @@ Interface Package::interface(const std::string& component) const {
   return parse_interface(read(name), name);
 }
 
-OnnxModel Package::model(const std::string& component) const {
+OnnxModel Package::model(const std::string& component, const std::string& location) const {
   const Variant& chosen = variant(component);
   const std::string member = chosen.folder + "/model.onnx";
   const std::string weights = weights_name(chosen);
   const std::string_view stored = read(member);
   const zip::Member* data = archive_.find(weights);
-  const WeightsPlace place{weights.substr(weights.rfind('/') + 1), data, archive_.file().file_name()};
+  const WeightsPlace place{weights.substr(weights.rfind('/') + 1), data, location};
   if (data != nullptr) read(weights);
   OnnxModel model = point_into(stored, member, place);
   check_fit(interface(component), model, component);
@@ -165,7 +165,7 @@ std::vector<TensorValues> Package::read_vectors(const std::string& folder, const
 
 void Package::check_components() const {
   for (const ComponentEntry& component : manifest_.components) {
-    model(component.name);
+    model(component.name, archive_.file().file_name());
     vectors(component.name);
   }
 }

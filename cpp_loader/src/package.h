@@ -43,8 +43,9 @@ class Package {
 
   Interface interface(const std::string& component) const;
 
-  // The component's model with external data pointing into the package file, its weights checked.
-  OnnxModel model(const std::string& component) const;
+  // The component's model with external data pointing into the package file, which it calls `location`; its weights
+  // are checked.
+  OnnxModel model(const std::string& component, const std::string& location) const;
 
   std::vector<VectorSet> vectors(const std::string& component) const;
 

@@ -38,7 +38,7 @@ void print_component(const Package& package, const std::string& name) {
   std::printf("source: %s (%s %s)\n", interface.source_kind.c_str(), interface.framework.c_str(),
               interface.framework_version.c_str());
   std::string opsets;
-  for (const auto& [domain, version] : package.model(name).opsets) {
+  for (const auto& [domain, version] : package.model(name, package.archive().file().file_name()).opsets) {
     opsets += (opsets.empty() ? "" : ", ") + domain + " " + std::to_string(version);
   }
   std::printf("opset: %s\n", opsets.c_str());

@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,7 @@ def test_the_static_library_needs_no_shared_one(prefix: Path, tmp_path: Path) ->
 SUBPROJECT = """
 cmake_minimum_required(VERSION 3.22)
 project(stranger LANGUAGES C CXX)
-add_subdirectory({loader} transload)
+{add}
 get_property(tests DIRECTORY {loader} PROPERTY TESTS)
 if(tests)
   message(FATAL_ERROR "a sub-project brings its tests: ${{tests}}")
@@ -117,12 +118,35 @@ target_link_libraries(scores PRIVATE transload::transload)
 """
 
 
-def test_as_a_sub_project_it_brings_neither_its_tests_nor_its_warnings(tmp_path: Path) -> None:
+ADD_SUBDIRECTORY = "add_subdirectory({loader} transload)"
+FETCH_CONTENT = """
+include(FetchContent)
+FetchContent_Declare(transload URL {archive} SOURCE_SUBDIR cpp_loader)
+FetchContent_MakeAvailable(transload)
+"""
+
+
+def check_sub_project(add: str, loader: Path, folder: Path) -> None:
+    """Build a stranger's program that has the loader as a sub-project, which brings neither tests nor warnings."""
     source = ROOT / "samples" / "c_embed" / "scores.c"
-    (tmp_path / "CMakeLists.txt").write_text(SUBPROJECT.format(loader=ROOT / "cpp_loader", source=source))
-    output_of("cmake", "-S", tmp_path, "-B", tmp_path / "build", "-DCMAKE_BUILD_TYPE=Debug")
-    output_of("cmake", "--build", tmp_path / "build", "--target", "scores")
-    assert scores(tmp_path / "build" / "scores") == [2, 4, 6]
+    (folder / "CMakeLists.txt").write_text(SUBPROJECT.format(add=add, loader=loader, source=source))
+    sdk = f"-DONNXRUNTIME_ROOT={ROOT / 'build' / 'onnxruntime-sdk'}"
+    output_of("cmake", "-S", folder, "-B", folder / "build", "-DCMAKE_BUILD_TYPE=Debug", sdk)
+    output_of("cmake", "--build", folder / "build", "--target", "scores")
+    assert scores(folder / "build" / "scores") == [2, 4, 6]
+
+
+def test_as_a_sub_project_it_brings_neither_its_tests_nor_its_warnings(tmp_path: Path) -> None:
+    loader = ROOT / "cpp_loader"
+    check_sub_project(ADD_SUBDIRECTORY.format(loader=loader), loader, tmp_path)
+
+
+def test_fetch_content_makes_it_available_from_an_archive_of_the_sources(tmp_path: Path) -> None:
+    archive = tmp_path / "sources.tar"
+    with tarfile.open(archive, "w") as file:
+        file.add(ROOT / "cpp_loader", "transload-0.1/cpp_loader")
+    loader = tmp_path / "build" / "_deps" / "transload-src" / "cpp_loader"
+    check_sub_project(FETCH_CONTENT.format(archive=archive), loader, tmp_path)
 
 
 def test_pkg_config_finds_it(prefix: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from loader import BUILD, FLOAT32, LIBRARY, PACKAGES, ROOT, Loader, LoaderError, output_of
+from loader import BUILD, COMMAND, FLOAT32, LIBRARY, PACKAGES, ROOT, Loader, LoaderError, output_of
 from packages import linear_component
 
 from transload.runtime import load
@@ -37,6 +37,13 @@ def test_its_symbols_are_versioned() -> None:
 def test_it_needs_onnx_runtime_and_the_c_and_cpp_runtimes_only() -> None:
     needed = set(re.findall(r"NEEDED.*\[(.*)\]", output_of("readelf", "--dynamic", LIBRARY)))
     assert needed <= {"libonnxruntime.so.1", "libstdc++.so.6", "libm.so.6", "libgcc_s.so.1", "libc.so.6"}
+
+
+@pytest.mark.parametrize("program", [LIBRARY, COMMAND], ids=["library", "command"])
+def test_it_asks_for_no_release_of_onnx_runtime(program: Path) -> None:
+    """ONNX Runtime's symbols have the version of its release; the system's loader would refuse all others."""
+    assert "libonnxruntime" in output_of("readelf", "--dynamic", program)
+    assert "libonnxruntime" not in output_of("readelf", "--version-info", program)
 
 
 def test_it_is_smaller_than_400_kb(tmp_path: Path) -> None:
