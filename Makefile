@@ -6,7 +6,7 @@ TYPING := build/typing/transload
 
 LOADER := build/cpp
 
-.PHONY: setup demo test lint types loader loader-test fuzz-loader sanitize old-runtimes unit broken fuzz bench mutation conformance conformance-keras conformance-tensorflow clean locked
+.PHONY: setup demo test lint types loader loader-test fuzz-loader sanitize old-runtimes tidy unit broken fuzz bench mutation conformance conformance-keras conformance-tensorflow clean locked
 
 setup: $(STAMP)
 
@@ -50,6 +50,13 @@ sanitize: loader
 # The C++ tests with older releases of ONNX Runtime, which are fetched.
 old-runtimes: loader-test
 	tools/old_runtimes.sh $(PYTHON)
+
+# Minutes: clang-tidy over the library and its tool.
+tidy: loader
+	command -v clang-tidy >/dev/null || { echo "tidy: clang-tidy is missing. On Debian: apt-get install clang-tidy" >&2; exit 2; }
+	cmake -S cpp_loader -B $(LOADER) -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null
+	ls cpp_loader/src/*.cpp cpp_loader/tool/*.cpp | grep -v sha256_openssl | \
+		xargs -n 1 -P 2 clang-tidy -p $(LOADER) --quiet --extra-arg=-std=c++17
 
 unit: loader
 	$(PYTHON) -m pytest -n 2 --dist loadfile

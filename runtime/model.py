@@ -12,11 +12,12 @@ import onnxruntime as ort
 
 from transload.runtime.device import CPU, choose_providers
 from transload.runtime.feed import FeedChecker
+from transload.runtime.raw_values import RAW_DTYPES, make_value, read_value
 from transload.runtime.session import create_session, create_tuned_session, runtime_error
 from transload.runtime.structure import flatten_arguments, unflatten
 from transload.runtime.tuning.cache import find_tuned
 from transload.serialize.errors import ExecutionError, PackageError, UnsupportedError, UsageError
-from transload.serialize.interface import Interface, input_tensors, leaves
+from transload.serialize.interface import Interface, input_tensors, leaves, output_tensors
 from transload.serialize.manifest import PORTABLE
 from transload.serialize.package_file import Integrity, PackageFile, open_package
 
@@ -43,6 +44,8 @@ class Model:
         state = frozenset(state.input.name for state in interface.state)
         self._feed = FeedChecker({tensor.name: tensor for tensor in input_tensors(interface)}, state)
         self._outputs = [value.name for value in session.get_outputs()]
+        tensors = (*input_tensors(interface), *output_tensors(interface))
+        self._raw = frozenset(tensor.name for tensor in tensors if tensor.dtype in RAW_DTYPES)
 
     @property
     def output_names(self) -> list[str]:
@@ -91,9 +94,23 @@ class Model:
     def _run(self, names: Sequence[str], feed: Mapping[str, Any]) -> list[Array]:
         arrays = self._feed.check(feed)
         try:
+            if self._raw:
+                return self._run_raw(names, arrays)
             outputs: list[Array] = self._session.run(names, arrays)
         except Exception as error:
             raise runtime_error(error, f"component {self.component!r}") from error
+        return outputs
+
+    def _run_raw(self, names: Sequence[str], feed: Mapping[str, Any]) -> list[Array]:
+        """As `session.run`, for a model with element types that its binding makes no arrays of."""
+        is_wanted = not self._raw.isdisjoint(names)
+        values = {
+            name: make_value(value) if isinstance(value, np.ndarray) and (is_wanted or name in self._raw) else value
+            for name, value in feed.items()
+        }
+        if is_wanted:
+            return [read_value(value) for value in self._session.run_with_ort_values(names, values)]
+        outputs: list[Array] = self._session.run(names, values)
         return outputs
 
 

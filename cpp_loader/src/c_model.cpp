@@ -47,6 +47,7 @@ std::vector<std::size_t> positions_of(const tl::Model& model, const char* const*
 // Handles for all tensors, or none: what was made is freed where a later one fails.
 void hand_out(std::vector<std::shared_ptr<tl::Tensor>> tensors, tl_tensor** outputs) {
   std::vector<std::unique_ptr<tl_tensor>> handles;
+  handles.reserve(tensors.size());
   for (auto& tensor : tensors) handles.push_back(std::make_unique<tl_tensor>(tl_tensor{std::move(tensor)}));
   for (std::size_t index = 0; index < handles.size(); ++index) outputs[index] = handles[index].release();
 }

@@ -77,8 +77,9 @@ std::optional<std::uint64_t> element_count(const std::int64_t* shape, std::size_
   if (std::find(shape, end, 0) != end) return 0;
   std::uint64_t count = 1;
   for (const std::int64_t* size = shape; size != end; ++size) {
-    if (count > std::numeric_limits<std::uint64_t>::max() / static_cast<std::uint64_t>(*size)) return std::nullopt;
-    count *= static_cast<std::uint64_t>(*size);
+    const auto factor = static_cast<std::uint64_t>(*size);
+    if (factor != 0 && count > std::numeric_limits<std::uint64_t>::max() / factor) return std::nullopt;
+    count *= factor;
   }
   return count;
 }

@@ -152,9 +152,11 @@ std::vector<Tensor> Model::run_checked(const std::vector<const Tensor*>& given,
   OrtStatus* status = ort::api().Run(session_.get(), nullptr, input_names.data(), values.data(), values.size(),
                                      output_names.data(), output_names.size(), raw.data());
   std::vector<ort::Value> owned;
+  owned.reserve(raw.size());
   for (OrtValue* value : raw) owned.emplace_back(value);
   ort::check(status, where_);
   std::vector<Tensor> results;
+  results.reserve(owned.size());
   for (ort::Value& value : owned) results.push_back(adopt_value(std::move(value)));
   return results;
 }
@@ -178,6 +180,7 @@ std::vector<std::shared_ptr<Tensor>> Stream::run(const std::vector<Feed>& feed,
     values.push_back(std::make_shared<Tensor>(std::move(tensor)));
   }
   std::vector<std::shared_ptr<Tensor>> all;
+  all.reserve(outputs.size());
   for (const std::size_t index : outputs) {
     all.push_back(
         values[static_cast<std::size_t>(std::lower_bound(unique.begin(), unique.end(), index) - unique.begin())]);

@@ -34,7 +34,7 @@ bool has_provider(const char* wanted) {
 std::string cuda_device(const std::string& device) {
   if (device == "cpu") return "";
   if (device == "auto") return has_provider(kCuda) ? "0" : "";
-  const std::string number = device == "cuda" ? "0" : device.compare(0, 5, "cuda:") == 0 ? device.substr(5) : "";
+  std::string number = device == "cuda" ? "0" : device.compare(0, 5, "cuda:") == 0 ? device.substr(5) : "";
   if (number.empty() || number.find_first_not_of("0123456789") != std::string::npos) {
     throw usage_error("Unknown device " + quoted(device) + ".", "Choose auto, cpu, cuda or cuda:N.");
   }

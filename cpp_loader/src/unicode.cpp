@@ -26,7 +26,9 @@ int combining_class(char32_t point) {
 }
 
 void expand(std::u32string& out, const Expansion& expansion, const std::uint32_t* pool) {
-  for (std::size_t index = 0; index < expansion.length; ++index) out += pool[expansion.start + index];
+  for (std::size_t index = 0; index < expansion.length; ++index) {
+    out += static_cast<char32_t>(pool[expansion.start + index]);
+  }
 }
 
 std::u32string decompose(std::u32string_view text) {
@@ -34,9 +36,9 @@ std::u32string decompose(std::u32string_view text) {
   for (const char32_t point : text) {
     if (point >= kSBase && point < kSBase + kSCount) {
       const char32_t index = point - kSBase;
-      out += kLBase + index / (kVCount * kTCount);
-      out += kVBase + index % (kVCount * kTCount) / kTCount;
-      if (index % kTCount != 0) out += kTBase + index % kTCount;
+      out += static_cast<char32_t>(kLBase + index / (kVCount * kTCount));
+      out += static_cast<char32_t>(kVBase + index % (kVCount * kTCount) / kTCount);
+      if (index % kTCount != 0) out += static_cast<char32_t>(kTBase + index % kTCount);
     } else if (const Expansion* found = find(kDecompositions, kDecompositionCount, point)) {
       expand(out, *found, kDecompositionPool);
     } else {

@@ -90,8 +90,9 @@ int measure(const Request& request, Opened (*open)(const Request&)) {
   const double first_output = seconds_since(begin);
   double sum = 0;
   for (const float value : y) sum += std::abs(value);
-  std::printf("{\"load_s\": %.6f, \"first_output_s\": %.6f, \"private_bytes\": %lld, \"peak_bytes\": %lld, \"sum\": %.9g}\n",
-              load, first_output, private_bytes() - before, read_field("/proc/self/status", "VmHWM:"), sum);
+  std::printf(
+      "{\"load_s\": %.6f, \"first_output_s\": %.6f, \"private_bytes\": %lld, \"peak_bytes\": %lld, \"sum\": %.9g}\n",
+      load, first_output, private_bytes() - before, read_field("/proc/self/status", "VmHWM:"), sum);
   std::fflush(stdout);
   while (std::getchar() != EOF) {
   }

@@ -32,7 +32,7 @@ ort::SessionSettings Arguments::settings(const std::string& default_device) cons
 Arguments parse_arguments(const std::vector<std::string>& words, const std::set<std::string>& known) {
   Arguments arguments;
   for (std::size_t index = 0; index < words.size(); ++index) {
-    std::string word = words[index];
+    const std::string& word = words[index];
     if (word.compare(0, 2, "--") != 0) {
       if (!arguments.package.empty()) throw usage_error("One package is expected, not also " + quoted(word) + ".");
       arguments.package = word;

@@ -179,6 +179,8 @@ Comparison compare_floats(Comparison result, const Tensor& ours, const Tensor& r
   result.worst_ours = long_number(float_at(ours, sums.worst));
   result.worst_reference = long_number(float_at(reference, sums.worst));
   result.p99_abs_error = percentile99(std::move(sums.errors));
+  // As wide as the errors are in Python, or ties would be printed otherwise.
+  if (reference.dtype != Dtype::float64) result.p99_abs_error = static_cast<float>(result.p99_abs_error);
   result.cosine = cosine_of(sums.product, sums.ours, sums.reference);
   return result;
 }
