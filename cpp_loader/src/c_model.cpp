@@ -69,6 +69,7 @@ tl_status tl_model_open(const tl_package* package, const char* component, const 
 }
 
 void tl_model_close(tl_model* model) { delete model; }
+const char* tl_model_variant(const tl_model* model) { return model->model->is_tuned() ? "tuned" : "portable"; }
 size_t tl_model_input_count(const tl_model* model) { return model->model->inputs().size(); }
 size_t tl_model_output_count(const tl_model* model) { return model->model->outputs().size(); }
 size_t tl_model_result_count(const tl_model* model) { return model->model->interface().result_count; }

@@ -161,6 +161,69 @@ Edit replace_value(const Entry& entry, const std::string& value) {
   return {entry.begin, entry.end, std::move(field)};
 }
 
+// The refusal of a tuned variant's external data.
+Error tuned_error(const Tensor& tensor, const std::string& member) {
+  return package_error("External data of tensor " + quoted(tensor.name) + " is not a tuned variant's.", member,
+                       "tuned-variant");
+}
+
+// `OFFSET;LENGTH[;CHECKSUM]` inside the weights as the same inside the file; nothing where it leaves the weights.
+std::optional<std::string> move_range(const std::string& range, const zip::Member& data) {
+  const std::size_t semicolon = std::min(range.find(';'), range.size());
+  const std::string rest = range.substr(std::min(semicolon + 1, range.size()));
+  const auto offset = read_number(range.substr(0, semicolon)), length = read_number(rest.substr(0, rest.find(';')));
+  if (!offset || !length || *offset > data.size_bytes || *length > data.size_bytes - *offset) return std::nullopt;
+  return std::to_string(data.offset + *offset) + ";" + rest;
+}
+
+bool is_prepacked(const std::string& key) {
+  constexpr std::string_view kPrefix = "prepacked_";
+  return key.size() > kPrefix.size() && key.compare(0, kPrefix.size(), kPrefix) == 0 &&
+         key.find_first_not_of("0123456789", kPrefix.size()) == std::string::npos;
+}
+
+// `KERNEL|RANGE[|RANGE …]`, each range moved (onnxruntime/core/framework/tensor_external_data_info.cc).
+std::optional<std::string> move_prepacked(const std::string& value, const zip::Member& data) {
+  std::size_t bar = value.find('|');
+  std::string moved = value.substr(0, bar);
+  while (bar != std::string::npos) {
+    const std::size_t end = value.find('|', bar + 1);
+    const auto range = move_range(value.substr(bar + 1, end == std::string::npos ? end : end - bar - 1), data);
+    if (!range) return std::nullopt;
+    moved += "|" + *range;
+    bar = end;
+  }
+  return moved;
+}
+
+std::vector<Edit> point_tuned_tensor(const Tensor& tensor, const std::string& member, const WeightsPlace& place) {
+  const Error refusal = tuned_error(tensor, member);
+  const Entry* location = find_entry(tensor, "location");
+  const Entry* offset = find_entry(tensor, "offset");
+  const Entry* length = find_entry(tensor, "length");
+  if (place.data == nullptr || location == nullptr || offset == nullptr || length == nullptr ||
+      location->value != place.location) {
+    throw refusal;
+  }
+  const auto range = move_range(offset->value + ";" + length->value, *place.data);
+  const auto dtype = dtype_from_onnx(tensor.data_type.value_or(0));
+  const auto count = element_count(tensor.dims.data(), tensor.dims.size());
+  const bool has_size = dtype && *dtype != Dtype::string && count;
+  if (!range || !has_size || size_in_bytes(*dtype, *count) != read_number(length->value)) throw refusal;
+  std::vector<Edit> edits = {replace_value(*location, place.archive),
+                             replace_value(*offset, range->substr(0, range->find(';')))};
+  for (const Entry& entry : tensor.entries) {
+    if (&entry == location || &entry == offset || &entry == length) continue;
+    // A key that stands twice is not one of those either.
+    const bool is_known = place.origin == ModelOrigin::cache && is_prepacked(entry.key) &&
+                          find_entry(tensor, entry.key.c_str()) == &entry;
+    const auto moved = is_known ? move_prepacked(entry.value, *place.data) : std::nullopt;
+    if (!moved) throw refusal;
+    edits.push_back(replace_value(entry, *moved));
+  }
+  return edits;
+}
+
 }  // namespace
 
 std::vector<Edit> point_tensor(pbf_reader message, const std::string& member, const WeightsPlace& place) {
@@ -170,6 +233,7 @@ std::vector<Edit> point_tensor(pbf_reader message, const std::string& member, co
     check_inside(tensor, member);
     return {};
   }
+  if (place.origin != ModelOrigin::portable) return point_tuned_tensor(tensor, member, place);
   const std::uint64_t offset = check_reference(tensor, member, place);
   return {replace_value(*find_entry(tensor, "location"), place.archive),
           replace_value(*find_entry(tensor, "offset"), std::to_string(place.data->offset + offset))};

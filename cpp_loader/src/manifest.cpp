@@ -188,6 +188,11 @@ Manifest parse_manifest(std::string_view data) {
   return manifest;
 }
 
+std::string weights_name(const Variant& variant) {
+  if (variant.shared_asset.empty()) return variant.folder + "/model.onnx.data";
+  return asset_folder(variant.shared_asset) + "/weights.data";
+}
+
 std::string asset_folder(const std::string& uri) { return "shared_assets/sha256-" + uri.substr(7); }
 
 bool is_sha256(std::string_view text) {

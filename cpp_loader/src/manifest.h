@@ -44,6 +44,9 @@ struct Manifest {
 // Reads and checks a manifest; whether its members are there is for the package to check. Throws Error.
 Manifest parse_manifest(std::string_view data);
 
+// The member in which a variant's weights lie, if it has any.
+std::string weights_name(const Variant& variant);
+
 // The folder of the shared asset `sha256:<hex>` inside the package.
 std::string asset_folder(const std::string& uri);
 

@@ -1,4 +1,5 @@
-// A whole file mapped read-only. The one place with calls of the operating system; another system needs another .cpp.
+// A whole file mapped read-only. This and host.h have the calls of the operating system; another one needs another .cpp
+// of both.
 #pragma once
 
 #include <cstdint>

@@ -6,6 +6,7 @@
 
 #include "dimension_sums.h"
 #include "error.h"
+#include "tuned.h"
 
 namespace tl {
 namespace {
@@ -78,8 +79,11 @@ Model::Model(const Package& package, const std::string& component, const ort::Se
   const MappedFile& file = package.archive().file();
   where_ = "component " + quoted(name) + " of " + file.file_name();
   interface_ = package.interface(name);
-  const OnnxModel model = package.model(name, ort::external_location(file.folder(), file.file_name()));
   env_ = ort::create_env();
+  session_ = open_tuned(package, name, settings, *env_, where_);
+  is_tuned_ = session_ != nullptr;
+  if (is_tuned_) return;
+  const OnnxModel model = package.model(name, ort::external_location(file.folder(), file.file_name()));
   session_ = ort::create_session(*env_, model.bytes, file.folder(), settings, where_);
   // ONNX Runtime has opened the file by its name, and mapped whatever lay there.
   file.check_unchanged();

@@ -45,6 +45,9 @@ class Model {
   std::vector<Tensor> run_checked(const std::vector<const Tensor*>& inputs,
                                   const std::vector<std::size_t>& outputs) const;
 
+  // Whether it runs the variant that was tuned for this host, not the portable one.
+  bool is_tuned() const { return is_tuned_; }
+
   OrtSession* session() const { return session_.get(); }
   const std::string& where() const { return where_; }
 
@@ -53,6 +56,7 @@ class Model {
   Interface interface_;
   ort::Env env_;
   ort::Session session_;
+  bool is_tuned_ = false;
 };
 
 // Calls of one model in a row that carry its state along. Two streams never mix; one is for one thread at a time.

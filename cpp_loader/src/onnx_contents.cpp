@@ -102,12 +102,15 @@ void check_functions(const Body& graph, const std::vector<Body>& functions, cons
   }
 }
 
-void check_domains(const Body& graph, const std::vector<Body>& functions, const std::string& member) {
+void check_domains(const Body& graph, const std::vector<Body>& functions, const std::string& member,
+                   bool with_runtime) {
   std::set<Callee> own;
   for (const Body& body : functions) own.insert(body.name);
   const auto check = [&](const Body& body) {
     for (const Callee& callee : body.calls) {
-      if (own.count(callee) == 0) {
+      const std::string& domain = std::get<0>(callee);
+      const bool is_runtime = with_runtime && (domain == "com.microsoft" || domain == "com.microsoft.nchwc");
+      if (!is_runtime && own.count(callee) == 0) {
         throw package_error("The operator " + text_of(callee) + " is neither ONNX's nor the model's own.", member,
                             "onnx-domains");
       }

@@ -24,7 +24,8 @@ bool is_standard_domain(const std::string& domain);
 // or expand to too many nodes.
 void check_functions(const Body& graph, const std::vector<Body>& functions, const std::string& member);
 
-// Throws Error (rule `onnx-domains`): an operator is neither ONNX's nor the model's own.
-void check_domains(const Body& graph, const std::vector<Body>& functions, const std::string& member);
+// Throws Error (rule `onnx-domains`): an operator is neither ONNX's nor the model's own, nor, `with_runtime`, ONNX
+// Runtime's.
+void check_domains(const Body& graph, const std::vector<Body>& functions, const std::string& member, bool with_runtime);
 
 }  // namespace tl::onnx

@@ -98,7 +98,7 @@ class Walker {
     refuse_if(has_bad_text_, "onnx-text", "A name or a place in the model is not UTF-8.");
     onnx::check_functions(graph_, functions_, member_);
     if (bad_tensor_) throw *bad_tensor_;
-    onnx::check_domains(graph_, functions_, member_);
+    onnx::check_domains(graph_, functions_, member_, place_.origin != ModelOrigin::portable);
     if (bad_reference_) throw *bad_reference_;
   }
 

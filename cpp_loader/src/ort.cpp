@@ -13,6 +13,7 @@ namespace tl::ort {
 namespace {
 
 constexpr std::uint32_t kOldestVersion = 20, kFolderOptionVersion = 21;
+constexpr char kSpace[] = " \t\n\v\f\r";
 constexpr char kCuda[] = "CUDAExecutionProvider";
 
 // The 31 of "1.31.1", which is also the number of its API; whatever comes after the 1.x has all that they have.
@@ -67,6 +68,8 @@ Session create_on(const OrtEnv& env, const std::string& model, const std::string
   if (settings.threads > 0) check(api().SetIntraOpNumThreads(raw, settings.threads), where);
   if (!settings.optimize) check(api().SetSessionGraphOptimizationLevel(raw, ORT_DISABLE_ALL), where);
   if (!settings.prepack) check(api().AddSessionConfigEntry(raw, "session.disable_prepacking", "1"), where);
+  if (!settings.arena) check(api().DisableCpuMemArena(raw), where);
+  if (settings.flush_to_zero) check(api().AddSessionConfigEntry(raw, "session.set_denormal_as_zero", "1"), where);
   if (!cuda.empty()) append_cuda(*raw, cuda, where);
   OrtSession* session = nullptr;
   check(api().CreateSessionFromArray(&env, model.data(), model.size(), raw, &session), where);
@@ -76,6 +79,19 @@ Session create_on(const OrtEnv& env, const std::string& model, const std::string
 }  // namespace
 
 std::string version() { return OrtGetApiBase()->GetVersionString(); }
+
+std::string build_info() {
+  const std::string text = api().GetBuildInfoString();
+  std::string line;
+  for (std::size_t begin = text.find_first_not_of(kSpace); begin != std::string::npos;) {
+    const std::size_t end = std::min(text.find_first_of(kSpace, begin), text.size());
+    line += (line.empty() ? "" : " ") + text.substr(begin, end - begin);
+    begin = text.find_first_not_of(kSpace, end);
+  }
+  return line;
+}
+
+bool is_cpu(const std::string& device) { return cuda_device(device).empty(); }
 
 const OrtApi& api() {
   // Asked for nothing that it lacks, since it would say so on stderr.

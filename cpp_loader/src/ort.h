@@ -15,6 +15,12 @@ const OrtApi& api();
 // "1.31.1"
 std::string version();
 
+// What ONNX Runtime says of its build, in one line.
+std::string build_info();
+
+// Whether a device is the CPU, or `auto` and there is no other. Throws Error (usage): it makes no sense.
+bool is_cpu(const std::string& device);
+
 // Throws Error where `status` is not OK (unsupported: no kernel for an operator; execution: anything else), and frees
 // it.
 void check(OrtStatus* status, const std::string& where);
@@ -39,6 +45,9 @@ struct SessionSettings {
   int threads = 0;              // intra-op; 0 leaves the choice to ONNX Runtime
   bool optimize = true;         // graph optimisations
   bool prepack = true;          // copies of weights in the layout of faster kernels
+  bool tuned = true;            // whether a variant that was tuned for this host is looked for
+  bool arena = true;            // memory is kept between calls
+  bool flush_to_zero = false;   // denormal numbers become zero
 };
 
 // A session from a model's bytes whose external data lies in `folder`.

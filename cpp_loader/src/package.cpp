@@ -11,12 +11,6 @@
 namespace tl {
 namespace {
 
-// The member in which a variant's weights lie, if it has any.
-std::string weights_name(const Variant& variant) {
-  if (variant.shared_asset.empty()) return variant.folder + "/model.onnx.data";
-  return asset_folder(variant.shared_asset) + "/weights.data";
-}
-
 std::string join(const std::set<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;

@@ -31,6 +31,7 @@ class Package {
 
   const Archive& archive() const { return archive_; }
   const Manifest& manifest() const { return manifest_; }
+  Integrity integrity() const { return integrity_; }
 
   // The package's identity: SHA-256 of the manifest, which holds the SHA-256 of everything else.
   std::string digest() const { return sha256_of(kManifestName); }

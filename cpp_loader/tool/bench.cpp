@@ -86,7 +86,7 @@ int bench_command(const std::vector<std::string>& words) {
   const auto at = [&](double share) {
     return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
   };
-  std::printf("load        %.3f ms\n", load);
+  std::printf("load        %.3f ms, %s variant\n", load, model.is_tuned() ? "tuned" : "portable");
   std::printf("calls       %zu by %ld callers, %ld threads inside a call (0: ONNX Runtime's choice)\n", sorted.size(),
               callers, arguments.number("--threads", 0));
   std::printf("latency     p50 %.4f ms, p90 %.4f ms, p99 %.4f ms, worst %.4f ms\n", at(0.5), at(0.9), at(0.99),

@@ -79,7 +79,9 @@ class TunedVariant:
         self.archive.check_crc32(name)
         model, contents = read_model(self.archive.view(name), name, DOMAINS)
         external = [tensor for each in contents for tensor in each.external_tensors()]
-        _point_into(external, name, self.member(DATA_NAME), self.archive.path)
+        # ONNX Runtime takes the size of pre-packed weights on trust, and a package may come from anywhere.
+        prepacked = not self.folder
+        _point_into(external, name, self.member(DATA_NAME), self.archive.path, prepacked=prepacked)
         data: bytes = model.SerializeToString()
         return data
 
@@ -120,8 +122,10 @@ def read_variant(archive: Archive, folder: str) -> TunedVariant:
     return TunedVariant(archive, record, folder)
 
 
-def _point_into(tensors: Iterable[onnx.TensorProto], model_member: str, data: Member | None, archive: Path) -> None:
-    """Rewrite external data, pre-packed copies too, to lie in the archive's file.
+def _point_into(
+    tensors: Iterable[onnx.TensorProto], model_member: str, data: Member | None, archive: Path, *, prepacked: bool
+) -> None:
+    """Rewrite external data, and pre-packed copies where there may be any, to lie in the archive's file.
 
     ONNX Runtime writes them as `prepacked_N = KEY|OFFSET;LENGTH;CHECKSUM[|OFFSET;LENGTH;CHECKSUM …]`
     (onnxruntime/core/framework/tensor_external_data_info.cc).
@@ -138,7 +142,7 @@ def _point_into(tensors: Iterable[onnx.TensorProto], model_member: str, data: Me
         if fields.pop("location", "") != DATA_NAME:
             raise PackageError(f"Its external data must lie in {DATA_NAME}.", member=model_member, rule=RULE)
         for key, value in fields.items():
-            if not _PREPACKED.fullmatch(key):
+            if not (prepacked and _PREPACKED.fullmatch(key)):
                 raise PackageError(f"Unknown field {key!r} of external data.", member=model_member, rule=RULE)
             kernel, *places = value.split("|")
             moved[key] = "|".join([kernel, *(_move(place, data, model_member) for place in places)])

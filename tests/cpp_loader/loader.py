@@ -37,7 +37,13 @@ class Loader:
         for name in ("message", "rule", "member", "where", "hint"):
             getattr(self.c, f"tl_error_{name}").restype = c_char_p
             getattr(self.c, f"tl_error_{name}").argtypes = [c_void_p]
-        for name in ("tl_version", "tl_runtime_version", "tl_package_digest", "tl_package_component_name"):
+        for name in (
+            "tl_version",
+            "tl_runtime_version",
+            "tl_package_digest",
+            "tl_package_component_name",
+            "tl_model_variant",
+        ):
             getattr(self.c, name).restype = c_char_p
         self.c.tl_tensor_data.restype = c_void_p
         self.c.tl_tensor_shape.restype = POINTER(c_int64)

@@ -101,7 +101,8 @@ TL_API const char* tl_package_component_name(const tl_package* package, size_t i
 TL_API tl_status tl_package_check(const tl_package* package, tl_error** error);
 
 /* --- options of a model, as words. Keys: "device" (auto, cpu, cuda, cuda:N), "threads" (a number; 0 leaves the choice to
- * ONNX Runtime), "optimize" (0 or 1: graph optimisations), "prepack" (0 or 1: copies of weights for faster kernels). --- */
+ * ONNX Runtime), "optimize" (0 or 1: graph optimisations), "prepack" (0 or 1: copies of weights for faster kernels),
+ * "tuned" (0 or 1: a variant that `transload tune` made for this host is used where there is one). --- */
 TL_API tl_status tl_options_create(tl_options** options, tl_error** error);
 TL_API tl_status tl_options_set(tl_options* options, const char* key, const char* value, tl_error** error);
 TL_API void tl_options_free(tl_options* options);
@@ -111,6 +112,9 @@ TL_API void tl_options_free(tl_options* options);
 TL_API tl_status tl_model_open(const tl_package* package, const char* component, const tl_options* options,
                                tl_model** model, tl_error** error);
 TL_API void tl_model_close(tl_model* model);
+
+/* Which build of the component runs: "portable", or "tuned" where there is one for this host. */
+TL_API const char* tl_model_variant(const tl_model* model);
 
 /* Inputs and outputs in the interface's order, state last. NULL past the end. */
 TL_API size_t tl_model_input_count(const tl_model* model);

@@ -314,6 +314,7 @@ struct Options {
   int threads = 0;              // inside one call; 0 leaves the choice to ONNX Runtime
   bool optimize = true;         // graph optimisations
   bool prepack = true;          // copies of weights for faster kernels; without, weights stay in the mapped file
+  bool tuned = true;            // whether a variant that `transload tune` made for this host is used
   Integrity integrity = Integrity::crc32;
 };
 
@@ -372,6 +373,7 @@ class Model {
     set("threads", std::to_string(options.threads));
     set("optimize", options.optimize ? "1" : "0");
     set("prepack", options.prepack ? "1" : "0");
+    set("tuned", options.tuned ? "1" : "0");
     tl_model* model = nullptr;
     const char* component = options.component.empty() ? nullptr : options.component.c_str();
     detail::check([&](tl_error** error) { return tl_model_open(package.handle(), component, raw, &model, error); });
@@ -396,6 +398,9 @@ class Model {
 
   Binding bind() const;
   Stream stream() const;
+
+  // Which build of the component runs: "portable", or "tuned" where there is one for this host.
+  std::string variant() const { return tl_model_variant(handle_.get()); }
 
   std::vector<TensorInfo> inputs() const { return describe(tl_model_input_count, tl_model_input); }
   std::vector<TensorInfo> outputs() const { return describe(tl_model_output_count, tl_model_output); }

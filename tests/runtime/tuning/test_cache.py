@@ -21,8 +21,9 @@ from packages import WIDTH, linear_component
 from transload.runtime import load, verify
 from transload.runtime.configuration import Configuration
 from transload.runtime.tuning import key as key_module
-from transload.runtime.tuning.build import portable_files, store_entry
+from transload.runtime.tuning.build import optimised_files, portable_files, store_entry
 from transload.runtime.tuning.cache import clear_cache, entry_path, find_tuned, list_cache, tuned_folder
+from transload.runtime.tuning.embed import embed_variant
 from transload.runtime.tuning.entry import TunedVariant, TuningRecord, read_entry
 from transload.runtime.tuning.key import make_key
 from transload.runtime.tuning.tune import Tuning, embed_component, tune_component
@@ -225,6 +226,19 @@ def test_an_embedded_variant_has_no_pre_packed_weights(package: PackageFile, tun
     variant = find_tuned(open_package(embed_component(package, tuned, tmp_path / "with.tload")), "forward")
     assert isinstance(variant, TunedVariant)
     assert b"prepacked" not in variant.model_bytes()
+
+
+def test_an_embedded_variant_with_pre_packed_weights_is_not_used(
+    package: PackageFile, tuned: Tuning, tmp_path: Path
+) -> None:
+    """ONNX Runtime takes their size on trust, and a package may come from anywhere."""
+    configuration = Configuration(threads=1)
+    record: TuningRecord = msgspec.structs.replace(tuned.record, configuration=configuration)
+    graph = package.model_proto("forward").SerializeToString()
+    with optimised_files(graph, package.path.parent, configuration, tmp_path) as contents:
+        out = embed_variant(package, record, contents, tmp_path / "with.tload")
+    clear_cache()
+    assert load(out).variant == "portable"
 
 
 def test_embedding_twice_gives_one_variant_and_packing_gives_the_same_file(
