@@ -31,6 +31,8 @@ JUMP_ELEMENTS = 2000
 MAX_JUMP_SETS = 12
 """So many elements are drawn, in at most so many further sets, where results jump; see `turning_points`."""
 
+SMALLEST_NORMAL = {"float16": 2.0**-14, "bfloat16": 2.0**-126, "float32": 2.0**-126, "float64": 2.0**-1022}
+
 NOT_FINITE = (np.nan, np.inf, -np.inf)
 
 Sizes = Mapping[str, int]
@@ -359,7 +361,12 @@ def _draw_numbers(
     others = rng.choice(sampler.numbers, shape) * rng.choice((1, 1, -1), shape)
     values = _to_dtype(np.where(rng.random(shape) < 0.5, sampler.numbers[place], others), sampler)
     toward = _to_dtype(rng.choice((-np.inf, np.inf), shape), sampler)
-    return np.where(rng.random(shape) < 0.5, values, np.nextafter(values, toward)).astype(_dtype(sampler))
+    neighbors = np.nextafter(values, toward)
+    # TensorFlow's kernels flush denormal numbers to zero, ONNX Runtime's do not: zero's neighbours are normal ones.
+    smallest = SMALLEST_NORMAL.get(sampler.tensor.dtype, 0.0)
+    denormal = (neighbors != 0) & (np.abs(neighbors) < smallest)
+    neighbors = np.where(denormal, np.copysign(smallest, neighbors), neighbors)
+    return np.where(rng.random(shape) < 0.5, values, neighbors).astype(_dtype(sampler))
 
 
 def _draw_one_number(

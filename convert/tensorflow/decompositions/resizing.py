@@ -1,25 +1,48 @@
-"""Resizing: each axis by a matrix of weights, made for each method from its kernel as TensorFlow makes it."""
+"""Resizing: each axis as a sum of the pixels that each target pixel takes, with their weights, as TensorFlow has it.
+
+A product with a matrix of weights would be shorter, but its zeros turn an infinity anywhere in a row into NaN.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from transload.convert.tensorflow.decompositions.registry import decomposition
 from transload.convert.tensorflow.framework import tf
 from transload.serialize.errors import UnsupportedError
 
-Weights = Any
-"""[target size, source size] of float64."""
+
+@dataclass(frozen=True)
+class Taps:
+    """What the target pixels of an axis are made of.
+
+    Args:
+        pixels: [target size, taps], the source pixels, each inside the image.
+        weights: Of the same shape, in double precision.
+        counts: Which of them are taken at all; None where all are. A weight of zero counts: it makes NaN of infinity.
+    """
+
+    pixels: Any
+    weights: Any
+    counts: Any = None
 
 
-def _apply(op: Any, images: Any, rows: Weights, columns: Weights) -> Any:
-    """Images [batch, height, width, channels] with each axis multiplied by its weights, in single precision."""
-    rows, columns = tf.cast(rows, tf.float32), tf.cast(columns, tf.float32)
+def _apply(op: Any, images: Any, rows: Taps, columns: Taps) -> Any:
+    """Images [batch, height, width, channels] resized in single precision, the height first."""
     images = tf.cast(images, tf.float32)
-    tall = tf.einsum("th,bhwc->btwc", rows, images)
-    return tf.cast(tf.einsum("sw,btwc->btsc", columns, tall), op.outputs[0].dtype)
+    return tf.cast(_resize_axis(_resize_axis(images, rows, 1), columns, 2), op.outputs[0].dtype)
+
+
+def _resize_axis(images: Any, taps: Taps, axis: int) -> Any:
+    """One axis of four, resized."""
+    around = (slice(None), slice(None), *[tf.newaxis] * (3 - axis))
+    parts = tf.gather(images, taps.pixels, axis=axis) * tf.cast(taps.weights, tf.float32)[around]
+    if taps.counts is not None:
+        parts = tf.where(taps.counts[around], parts, tf.zeros_like(parts))
+    return tf.reduce_sum(parts, axis=axis + 1)
 
 
 def _sizes(images: Any, size: Any) -> list[tuple[Any, Any]]:
@@ -44,15 +67,36 @@ def _scale(source: Any, target: Any, align_corners: bool) -> Any:
     return tf.where(target > 1.0, (source - 1.0) / tf.maximum(target - 1.0, 1.0), source / target)
 
 
+@decomposition("ResizeBilinear")
+def resize_bilinear(op: Any, images: Any, size: Any) -> Any:
+    """Between two pixels of each axis, the width first; ONNX's Resize places pixels with another rounding."""
+    centers, corners = op.get_attr("half_pixel_centers"), op.get_attr("align_corners")
+    images = tf.cast(images, tf.float32)
+    for axis, (source, target) in zip((2, 1), reversed(_sizes(images, size)), strict=True):
+        images = _resize_linearly(images, source, target, axis, centers, corners)
+    return images
+
+
+def _resize_linearly(images: Any, source: Any, target: Any, axis: int, centers: bool, corners: bool) -> Any:
+    places = tf.cast(tf.range(target), tf.float32)
+    scale = _scale(source, target, corners)
+    position = (places + 0.5) * scale - 0.5 if centers else places * scale
+    lower = tf.gather(images, tf.maximum(tf.cast(tf.floor(position), tf.int32), 0), axis=axis)
+    last = tf.cast(source, tf.int32) - 1
+    upper = tf.gather(images, tf.minimum(tf.cast(tf.math.ceil(position), tf.int32), last), axis=axis)
+    share = (position - tf.floor(position))[(slice(None), *[tf.newaxis] * (3 - axis))]
+    return lower + (upper - lower) * share
+
+
 @decomposition("ResizeBicubic")
 def resize_bicubic(op: Any, images: Any, size: Any) -> Any:
     """Keys' kernel from a table of 1025 places, as TensorFlow has it: A is -0.5 with pixels' centers, else -0.75."""
     centers, corners = op.get_attr("half_pixel_centers"), op.get_attr("align_corners")
-    weights = [_cubic_weights(source, target, centers, corners) for source, target in _sizes(images, size)]
-    return _apply(op, images, *weights)
+    taps = [_cubic_taps(source, target, centers, corners) for source, target in _sizes(images, size)]
+    return _apply(op, images, *taps)
 
 
-def _cubic_weights(source: Any, target: Any, centers: bool, corners: bool) -> Weights:
+def _cubic_taps(source: Any, target: Any, centers: bool, corners: bool) -> Taps:
     table_size = 1024
     places = tf.cast(tf.range(target), tf.float32)
     scale = _scale(source, target, corners)
@@ -68,7 +112,6 @@ def _cubic_weights(source: Any, target: Any, centers: bool, corners: bool) -> We
         return ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a
 
     taps = [far(offset + 1.0), near(offset), near(1.0 - offset), far(2.0 - offset)]
-    columns = tf.range(source)[tf.newaxis]
     last = tf.cast(source, tf.int32) - 1
     pixels = [tf.cast(first, tf.int32) + shift for shift in (-1, 0, 1, 2)]
     if centers:
@@ -80,33 +123,26 @@ def _cubic_weights(source: Any, target: Any, centers: bool, corners: bool) -> We
         total = taps[0] + taps[1] + taps[2] + taps[3]
         counts = tf.abs(total) >= 1000.0 * 1.1754943508222875e-38
         taps = [tf.where(counts, tap / tf.where(counts, total, tf.ones_like(total)), tap) for tap in taps]
-    result = 0.0
-    for pixel, tap in zip(pixels, taps, strict=True):
-        bounded = tf.clip_by_value(pixel, 0, last)
-        hits = tf.equal(columns, bounded[:, tf.newaxis])
-        result += tf.where(hits, tap[:, tf.newaxis] * tf.ones_like(hits, tf.float64), tf.zeros_like(hits, tf.float64))
-    return result
+    return Taps(tf.stack([tf.clip_by_value(pixel, 0, last) for pixel in pixels], axis=1), tf.stack(taps, axis=1))
 
 
 @decomposition("ResizeArea")
 def resize_area(op: Any, images: Any, size: Any) -> Any:
     """Each target pixel is the mean of the part of the source that it covers."""
-    weights = [_area_weights(source, target, op.get_attr("align_corners")) for source, target in _sizes(images, size)]
-    return _apply(op, images, *weights)
+    taps = [_area_taps(source, target, op.get_attr("align_corners")) for source, target in _sizes(images, size)]
+    return _apply(op, images, *taps)
 
 
-def _area_weights(source: Any, target: Any, corners: bool) -> Weights:
+def _area_taps(source: Any, target: Any, corners: bool) -> Taps:
     scale = _scale(source, target, corners)
     places = tf.cast(tf.range(target), tf.float32)
-    start, end = places * scale, (places + 1.0) * scale
+    start, end = (places * scale)[:, tf.newaxis], ((places + 1.0) * scale)[:, tf.newaxis]
+    count = tf.cast(tf.math.ceil(scale), tf.int32) + 1
+    left = tf.floor(start) + tf.cast(tf.range(count), tf.float32)[tf.newaxis]
+    covered = _double(tf.minimum(left + 1.0, end) - tf.maximum(left, start)) / _double(scale)
     # Pixels beyond the edge count as the last one, of which the span may take more than there is.
-    spans = tf.range(tf.cast(source, tf.int32) * 2 + 2)
-    left = tf.cast(spans, tf.float32)[tf.newaxis]
-    covered = tf.minimum(left + 1.0, end[:, tf.newaxis]) - tf.maximum(left, start[:, tf.newaxis])
-    covered = _double(tf.maximum(covered, 0.0)) / _double(scale)
-    pixels = tf.minimum(spans, tf.cast(source, tf.int32) - 1)
-    onto = _double(tf.cast(tf.equal(pixels[:, tf.newaxis], tf.range(source)[tf.newaxis]), tf.float32))
-    return tf.matmul(covered, onto)
+    pixels = tf.minimum(tf.cast(left, tf.int32), tf.cast(source, tf.int32) - 1)
+    return Taps(pixels, covered, left < end)
 
 
 def _lanczos(radius: float) -> Callable[[Any], Any]:
@@ -167,30 +203,31 @@ def scale_and_translate(op: Any, images: Any, size: Any, scale: Any, translation
     if kind not in KERNELS:
         raise UnsupportedError(f"The kernel {kind!r} is not translated.")
     kernel, radius = KERNELS[kind]
-    weights = [
-        _kernel_weights(source, target, scale[axis], translation[axis], kernel, radius, op.get_attr("antialias"))
+    taps = [
+        _kernel_taps(source, target, scale[axis], translation[axis], kernel, radius, op.get_attr("antialias"))
         for axis, (source, target) in enumerate(_sizes(images, size))
     ]
-    return _apply(op, images, *weights)
+    return _apply(op, images, *taps)
 
 
-def _kernel_weights(
+def _kernel_taps(
     source: Any, target: Any, scale: Any, translation: Any, kernel: Callable[[Any], Any], radius: float, antialias: bool
-) -> Weights:
+) -> Taps:
     inverse = 1.0 / scale
     stretch = tf.maximum(inverse, 1.0) if antialias else tf.ones_like(inverse)
     places = tf.cast(tf.range(target), tf.float32)
     centers = (places + 0.5) * inverse - translation * inverse
-    pixels = tf.cast(tf.range(source), tf.float32)[tf.newaxis]
-    # The span of pixels that TensorFlow looks at, whatever the kernel says beyond.
     limit = tf.cast(source, tf.float32)
-    first = tf.maximum(tf.math.ceil(centers - radius * stretch - 0.5), 0.0)[:, tf.newaxis]
+    seen = tf.logical_and(centers >= 0.0, centers <= limit)
+    # The span of pixels that TensorFlow looks at, whatever the kernel says beyond; its first is 0 where nothing is seen.
+    first = tf.where(seen, tf.maximum(tf.math.ceil(centers - radius * stretch - 0.5), 0.0), 0.0)[:, tf.newaxis]
     last = tf.minimum(tf.floor(centers + radius * stretch - 0.5), limit - 1.0)[:, tf.newaxis]
+    count = tf.minimum(2 * tf.cast(tf.math.ceil(radius * stretch), tf.int32) + 1, tf.cast(source, tf.int32))
+    pixels = first + tf.cast(tf.range(count), tf.float32)[tf.newaxis]
     offsets = _double(pixels + 0.5 - centers[:, tf.newaxis]) / _double(stretch)
-    inside = tf.logical_and(pixels >= first, pixels <= last)
+    inside = tf.logical_and(pixels <= last, seen[:, tf.newaxis])
     values = tf.where(inside, kernel(offsets), tf.zeros_like(offsets))
     total = tf.reduce_sum(values, axis=1, keepdims=True)
     counts = tf.abs(total) >= 1000.0 * 1.1754943508222875e-38
-    seen = tf.logical_and(centers >= 0.0, centers <= limit)[:, tf.newaxis]
     weights = tf.where(counts, values / tf.where(counts, total, tf.ones_like(total)), tf.zeros_like(values))
-    return tf.where(seen, weights, tf.zeros_like(weights))
+    return Taps(tf.cast(tf.minimum(pixels, limit - 1.0), tf.int32), weights, pixels <= limit - 1.0)

@@ -8,17 +8,7 @@ from onnx import TensorProto
 from transload.convert.tensorflow.operators.emitter import Emitter
 from transload.convert.tensorflow.operators.registry import operator
 
-FLOAT, INT64 = int(TensorProto.FLOAT), int(TensorProto.INT64)
-FLOATS = frozenset(map(int, (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)))
-
-
-@operator("ResizeBilinear")
-def resize_bilinear(g: Emitter) -> str:
-    """tf2onnx gives integers back as such, where TensorFlow gives floats."""
-    corners, centers = g.attribute("align_corners"), g.attribute("half_pixel_centers")
-    mode = "align_corners" if corners else "half_pixel" if centers else "asymmetric"
-    images = g.inputs[0] if g.dtype(g.inputs[0]) == FLOAT else g.Cast(g.inputs[0], to=FLOAT)
-    return _resize(g, images, mode="linear", coordinate_transformation_mode=mode)
+INT64 = int(TensorProto.INT64)
 
 
 @operator("ResizeNearestNeighbor")
