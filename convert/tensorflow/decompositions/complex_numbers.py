@@ -155,7 +155,17 @@ def sqrt(op: Any, x: Complex) -> Complex:
     smaller = tf.where(larger > 0, tf.abs(x.imag) / tf.where(larger > 0, 2.0 * larger, tf.ones_like(larger)), larger)
     positive = x.real >= 0
     imag_part = tf.where(positive, smaller, larger)
-    return Complex(tf.where(positive, larger, smaller), tf.where(x.imag < 0, -imag_part, imag_part))
+    # As C99 has it: an infinite imaginary part makes both infinite, whatever the real one; else the smaller is 0.
+    real_part = _for_infinite(x, tf.where(positive, larger, smaller), positive)
+    imag_part = _for_infinite(x, imag_part, tf.logical_not(positive))
+    return Complex(real_part, tf.where(x.imag < 0, -imag_part, imag_part))
+
+
+def _for_infinite(x: Complex, root: Any, is_larger: Any) -> Any:
+    """The size of one part of a square root, put right where a part of `x` is infinite."""
+    infinity = tf.fill(tf.shape(root), tf.constant(float("inf"), root.dtype))
+    root = tf.where(tf.math.is_inf(x.real), tf.where(is_larger, infinity, tf.zeros_like(root) * x.imag), root)
+    return tf.where(tf.math.is_inf(x.imag), infinity, root)
 
 
 @complex_decomposition("Pow")
@@ -186,9 +196,10 @@ def matmul(op: Any, x: Complex, y: Complex) -> Complex:
 
     sides = ("a", "b") if op.type == "MatMul" else ("x", "y")
     x, y = prepared(x, sides[0]), prepared(y, sides[1])
-    return Complex(
-        tf.matmul(x.real, y.real) - tf.matmul(x.imag, y.imag), tf.matmul(x.real, y.imag) + tf.matmul(x.imag, y.real)
-    )
+    real_part = tf.matmul(x.real, y.real) - tf.matmul(x.imag, y.imag)
+    imag_part = tf.matmul(x.real, y.imag) + tf.matmul(x.imag, y.real)
+    # TensorFlow's kernel multiplies the result by 1 + 0i, so that an infinite part makes the other one NaN.
+    return Complex(real_part - imag_part * 0.0, imag_part + real_part * 0.0)
 
 
 @complex_decomposition("Einsum")

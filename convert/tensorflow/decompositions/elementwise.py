@@ -28,6 +28,25 @@ def _number(value: float, like: Any) -> Any:
     return tf.constant(value, like.dtype)
 
 
+NARROW = frozenset({tf.uint8, tf.int8, tf.uint16, tf.int16})
+
+
+@decomposition("Cast", when=lambda op: op.inputs[0].dtype == tf.float32 and op.outputs[0].dtype in NARROW)
+def cast_to_narrow_integer(op: Any, x: Any) -> Any:
+    """What does not fit is clipped, as TensorFlow's vector code does; ONNX Runtime keeps the lowest bits."""
+    target = op.outputs[0].dtype
+    return tf.cast(tf.clip_by_value(tf.cast(x, tf.int32), target.min, target.max), target)
+
+
+NEAR_ZERO = frozenset({"Log", "Ndtri"})
+
+
+@decomposition("Sigmoid", when=lambda op: any(use.type in NEAR_ZERO for use in op.outputs[0].consumers()))
+def sigmoid(op: Any, x: Any) -> Any:
+    """By its formula where a function follows that goes on to infinity at 0: ONNX Runtime's kernel gives 0 early."""
+    return 1.0 / (1.0 + tf.exp(-x))
+
+
 @decomposition("Erfc")
 def erfc(op: Any, x: Any) -> Any:
     return 1.0 - tf.math.erf(x)
@@ -195,6 +214,15 @@ def _zero_where_zero(x: Any, result: Callable[[], Any], y: Any) -> Any:
     return tf.where(tf.equal(x, tf.zeros_like(x)), tf.zeros_like(value), value)
 
 
+@decomposition("SparseSoftmaxCrossEntropyWithLogits")
+def sparse_softmax_cross_entropy(op: Any, logits: Any, labels: Any) -> tuple[Any, Any]:
+    """tf2onnx takes the logarithm of the softmax, which is 0 far from the largest logit."""
+    logs = tf.nn.log_softmax(logits)
+    marks = tf.one_hot(labels, tf.shape(logits)[1], dtype=logits.dtype)
+    chosen = tf.gather(logs, labels, axis=1, batch_dims=1)
+    return -chosen, tf.exp(logs) - marks
+
+
 @decomposition("Cross")
 def cross(op: Any, a: Any, b: Any) -> Any:
     a0, a1, a2 = tf.unstack(a, num=3, axis=-1)
@@ -204,7 +232,7 @@ def cross(op: Any, a: Any, b: Any) -> Any:
 
 @decomposition("ApproximateEqual")
 def approximate_equal(op: Any, x: Any, y: Any) -> Any:
-    return tf.abs(x - y) < _number(op.get_attr("tolerance"), x)
+    return tf.abs(x - y) <= _number(op.get_attr("tolerance"), x)
 
 
 @decomposition("PopulationCount")

@@ -160,17 +160,20 @@ def dilation2d(op: Any, images: Any, kernel: Any) -> Any:
     strides, rates = op.get_attr("strides")[1:3], op.get_attr("rates")[1:3]
     windows = _windows(images, size, strides, rates, op.get_attr("padding"), images.dtype.min)
     places = [(y, x) for y in range(size[0]) for x in range(size[1])]
-    result = windows[0] + kernel[0, 0]
-    for window, place in zip(windows[1:], places[1:], strict=True):
-        result = tf.maximum(result, window + kernel[place])
+    result = images.dtype.min * tf.ones_like(windows[0])
+    for window, place in zip(windows, places, strict=True):
+        # A NaN is larger than nothing, as in TensorFlow's loop.
+        total = window + kernel[place]
+        result = tf.where(total > result, total, result)
     return result
 
 
-@decomposition("ExtractImagePatches", when=lambda op: op.get_attr("padding") == b"SAME")
+@decomposition("ExtractImagePatches")
 def extract_patches(op: Any, images: Any) -> Any:
-    """tf2onnx asks for the padding of a graph that it has not finished."""
+    """tf2onnx convolves with zeros and ones, so that a NaN spreads; and asks for padding before it knows sizes."""
     size, strides, rates = (op.get_attr(name)[1:3] for name in ("ksizes", "strides", "rates"))
-    return tf.concat(_windows(images, size, strides, rates, b"SAME", tf.zeros([], images.dtype)), axis=-1)
+    padding = op.get_attr("padding")
+    return tf.concat(_windows(images, size, strides, rates, padding, tf.zeros([], images.dtype)), axis=-1)
 
 
 # Boxes

@@ -109,5 +109,11 @@ def _sparse(op: Any, data: Any, rows: Any, ids: Any, count: Any) -> Any:
 
 @decomposition("SparseTensorDenseMatMul")
 def sparse_dense_matmul(op: Any, indices: Any, values: Any, shape: Any, dense: Any) -> Any:
-    matrix = tf.scatter_nd(indices, values, shape)
-    return tf.matmul(matrix, dense, transpose_a=op.get_attr("adjoint_a"), transpose_b=op.get_attr("adjoint_b"))
+    """Each value times a row, added up; a product with zeros in between would spread NaN and infinities."""
+    rows, columns = indices[:, 0], indices[:, 1]
+    if op.get_attr("adjoint_a"):
+        rows, columns, shape = columns, rows, tf.reverse(shape, [0])
+    dense = tf.transpose(dense) if op.get_attr("adjoint_b") else dense
+    products = values[:, tf.newaxis] * tf.gather(dense, columns)
+    size = tf.concat([shape[:1], tf.shape(dense, shape.dtype)[1:]], 0)
+    return tf.tensor_scatter_nd_add(tf.zeros(size, dense.dtype), rows[:, tf.newaxis], products)

@@ -1,12 +1,22 @@
 """Operations of TensorFlow written as ONNX in tf2onnx's place, where ONNX has what TensorFlow itself cannot say."""
 
-from transload.convert.tensorflow.operators import arithmetic, fourier, resizing, selection, strings, tables, unique
+from transload.convert.tensorflow.operators import (
+    arithmetic,
+    fourier,
+    ordering,
+    resizing,
+    selection,
+    strings,
+    tables,
+    unique,
+)
 from transload.convert.tensorflow.operators.registry import OPERATORS, tf2onnx_handlers
 
 __all__ = [
     "OPERATORS",
     "arithmetic",
     "fourier",
+    "ordering",
     "resizing",
     "selection",
     "strings",

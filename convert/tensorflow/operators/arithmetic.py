@@ -46,3 +46,21 @@ def truncate_mod(g: Emitter) -> str:
 def log(g: Emitter) -> str:
     """tf2onnx computes it in single precision always."""
     return str(g.Log(*g.inputs))
+
+
+@operator("Atan2")
+def atan2(g: Emitter) -> str:
+    """tf2onnx divides infinities by each other, and takes a zero of either sign for the same."""
+    y, x = g.inputs
+    number = g.constant_like(y)
+    zero, one = number(0.0), number(1.0)
+    both = g.And(g.IsInf(x), g.IsInf(y))
+    x, y = (g.Where(both, g.Sign(each), each) for each in (x, y))
+    is_negative = {name: g.Or(g.Less(each, zero), g.Less(g.Div(one, each), zero)) for name, each in {"x": x, "y": y}.items()}
+    upright = g.Equal(x, zero)
+    lying = g.Equal(y, zero)
+    angle = g.Where(lying, zero, g.Atan(g.Div(g.Abs(y), g.Where(upright, one, g.Abs(x)))))
+    angle = g.Where(g.And(upright, g.Not(lying)), g.Where(g.IsNaN(y), y, number(np.pi / 2)), angle)
+    angle = g.Where(g.And(is_negative["x"], g.Or(g.Not(upright), lying)), g.Sub(number(np.pi), angle), angle)
+    angle = g.Where(is_negative["y"], g.Neg(angle), angle)
+    return str(g.Where(g.Or(g.IsNaN(x), g.IsNaN(y)), number(np.nan), angle))

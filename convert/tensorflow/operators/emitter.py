@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from onnx import helper
 from tf2onnx import utils
 
 from transload.convert.tensorflow.table_content import Table
@@ -54,6 +55,11 @@ class Emitter:
         """A constant's value as an array; None for what is computed."""
         node = self.graph.get_node_by_output(name)
         return node.get_tensor_value(as_list=False) if node is not None and node.is_const() else None
+
+    def constant_like(self, name: str) -> Callable[[float], str]:
+        """Makes constants of a tensor's dtype."""
+        dtype = helper.tensor_dtype_to_np_dtype(self.dtype(name))
+        return lambda value: self.tensor(np.array(value, dtype))
 
     def shape(self, name: str) -> list[int]:
         """A tensor's sizes, -1 where one is not known.
