@@ -20,6 +20,7 @@ from transload.convert.tensorflow.graph_nodes import CASES, all_nodes
 from transload.convert.tensorflow.operators import tf2onnx_handlers
 from transload.convert.tensorflow.opset import TF2ONNX_OPSET, raise_opset
 from transload.convert.tensorflow.own_functions import keep_shapes, own_functions
+from transload.convert.tensorflow.rounding_casts import protect_rounding, unprotect_rounding
 from transload.convert.tensorflow.table_content import Table
 from transload.convert.tensorflow.transposed_reductions import ReduceBeforeTransposePass
 from transload.serialize.errors import UnsupportedError, UnsupportedOperation
@@ -200,8 +201,10 @@ def _try_to_convert(parse: Callable[[], Any], target: Target, catch_errors: bool
     with _quiet(collector):
         converted = parse()
         _refuse(collector.operations)
+        protect_rounding(converted)
         optimized = tf2onnx.optimizer.optimize_graph(converted, catch_errors=catch_errors, optimizers=OPTIMIZERS)
-        model = raise_opset(ReduceBeforeTransposePass()(_to_ir(optimized.make_model(""))).model, target.opset)
+        written = unprotect_rounding(_to_ir(optimized.make_model("")))
+        model = raise_opset(ReduceBeforeTransposePass()(written).model, target.opset)
     # tf2onnx leaves TensorFlow's operations in the graph and says so only in its log, whose words may change.
     _refuse(find_unsupported(model))
     return model

@@ -31,11 +31,37 @@ def _number(value: float, like: Any) -> Any:
 NARROW = frozenset({tf.uint8, tf.int8, tf.uint16, tf.int16})
 
 
-@decomposition("Cast", when=lambda op: op.inputs[0].dtype == tf.float32 and op.outputs[0].dtype in NARROW)
-def cast_to_narrow_integer(op: Any, x: Any) -> Any:
-    """What does not fit is clipped, as TensorFlow's vector code does; ONNX Runtime keeps the lowest bits."""
+def _rounds_to_bfloat16(op: Any) -> bool:
+    narrow = op.inputs[0]
+    return (
+        narrow.dtype == tf.bfloat16
+        and op.outputs[0].dtype == tf.float32
+        and narrow.op.type == "Cast"
+        and narrow.op.inputs[0].dtype == tf.float32
+    )
+
+
+def _may_not_fit(op: Any) -> bool:
+    return bool(op.inputs[0].dtype == tf.float32 and op.outputs[0].dtype in NARROW)
+
+
+@decomposition("Cast", when=lambda op: _may_not_fit(op) or _rounds_to_bfloat16(op))
+def cast(op: Any, x: Any) -> Any:
+    """To narrow integers what does not fit is clipped, as TensorFlow's vector code does; ONNX Runtime keeps bits."""
+    if _rounds_to_bfloat16(op):
+        return _round_to_bfloat16(x.op.inputs[0])
     target = op.outputs[0].dtype
     return tf.cast(tf.clip_by_value(tf.cast(x, tf.int32), target.min, target.max), target)
+
+
+def _round_to_bfloat16(wide: Any) -> Any:
+    """A float rounded to eight binary digits by Veltkamp's splitting; tf2onnx takes bfloat16 for float16."""
+    is_large = tf.abs(wide) > 1e30
+    scaled = tf.where(is_large, wide * 2.0**-32, wide)
+    spread = scaled * (2.0**16 + 1.0)
+    rounded = spread - (spread - scaled)
+    rounded = tf.where(is_large, rounded * 2.0**32, rounded)
+    return tf.where(tf.math.is_finite(wide), rounded, wide)
 
 
 NEAR_ZERO = frozenset({"Log", "Ndtri"})

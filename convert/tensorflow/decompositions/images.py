@@ -48,15 +48,53 @@ def _to_rgb(hue: Any, saturation: Any, value: Any) -> Any:
 
 @decomposition("AdjustSaturation")
 def adjust_saturation(op: Any, images: Any, scale: Any) -> Any:
+    """With another way back than that of HSVToRGB: a hue that rounds to 1 is in none of the circle's six parts."""
     hue, saturation, value = _to_hsv(images)
-    return _to_rgb(hue, tf.clip_by_value(saturation * scale, 0.0, 1.0), value)
+    chroma = tf.clip_by_value(saturation * scale, 0.0, 1.0) * value
+    place = hue * 6.0
+    part = tf.floor(place)
+    middle = chroma * (1.0 - tf.abs(tf.math.floormod(place, 2.0) - 1.0))
+    none = tf.zeros_like(chroma)
+    colors = [_choose_by_number(part, order, none) for order in _orders(chroma, middle, none)]
+    return tf.stack(colors, axis=-1) + (value - chroma)[..., tf.newaxis]
+
+
+def _orders(large: Any, middle: Any, small: Any) -> list[list[Any]]:
+    """For red, green and blue what each has in the six parts of the circle of hues."""
+    return [
+        [large, middle, small, small, middle, large],
+        [middle, large, large, middle, small, small],
+        [small, small, middle, large, large, middle],
+    ]
+
+
+def _choose_by_number(number: Any, values: list[Any], otherwise: Any) -> Any:
+    result = otherwise
+    for index, value in enumerate(values):
+        result = tf.where(tf.equal(number, float(index)), value, result)
+    return result
 
 
 @decomposition("AdjustHue")
 def adjust_hue(op: Any, images: Any, delta: Any) -> Any:
-    hue, saturation, value = _to_hsv(images)
-    moved = hue + delta
-    return _to_rgb(moved - tf.floor(moved), saturation, value)
+    """By the largest, middle and smallest part of a colour, which may be negative, as the kernel of TensorFlow does."""
+    red, green, blue = tf.unstack(images, num=3, axis=-1)
+    by_green = tf.where(blue < red, 1.0, tf.where(blue < green, 2.0, 3.0))
+    by_red = tf.where(blue < green, 0.0, tf.where(blue < red, 5.0, 4.0))
+    part = tf.where(red < green, by_green, by_red)
+    large = _choose_by_number(part, [red, green, green, blue, blue, red], red)
+    middle = _choose_by_number(part, [green, red, blue, green, red, blue], red)
+    small = _choose_by_number(part, [blue, blue, red, red, green, green], red)
+    is_gray = tf.equal(large, small)
+    ratio = (middle - small) / tf.where(is_gray, tf.ones_like(large), large - small)
+    odd = tf.equal(tf.math.floormod(part, 2.0), 1.0)
+    hue = tf.where(is_gray, tf.zeros_like(ratio), part + tf.where(odd, 1.0 - ratio, ratio)) + delta * 6.0
+    hue = hue - 6.0 * tf.floor(hue / 6.0)
+    part = tf.floor(hue)
+    rest = hue - part
+    rest = tf.where(tf.equal(tf.math.floormod(part, 2.0), 1.0), 1.0 - rest, rest)
+    middle = small + rest * (large - small)
+    return tf.stack([_choose_by_number(part, order, order[5]) for order in _orders(large, middle, small)], axis=-1)
 
 
 @decomposition("DrawBoundingBoxesV2", "DrawBoundingBoxes", "ExtractGlimpse", "ExtractGlimpseV2")
@@ -211,7 +249,8 @@ def _suppress(overlaps: Any, scores: Any, limit: Any, threshold: Any, score_thre
         value = left[best]
         numbers = tf.concat([numbers, [best]], 0)
         values = tf.concat([values, [value]], 0)
-        row = tf.gather(overlaps, best)
+        # Each box with the chosen one, in this order: overlaps that a user gives need not be symmetric.
+        row = tf.gather(overlaps, best, axis=1)
         kept = left
         if sigma is not None:
             scale = tf.where(sigma > 0, -0.5 / tf.where(sigma > 0, sigma, tf.ones_like(sigma)), tf.zeros_like(sigma))

@@ -68,6 +68,8 @@ def _factor_lu(matrix: Any) -> tuple[Any, Any, Any]:
         column = tf.abs(_column_of(factors, index))
         column = tf.where(rows < index, -tf.ones_like(column), column)
         found = tf.argmax(tf.squeeze(column, -1), axis=-1, output_type=tf.int32)[..., tf.newaxis, tf.newaxis]
+        # Nothing is larger than a NaN in the first place.
+        found = tf.where(tf.math.is_nan(_row_of(column, index)), index, found)
         own, other = tf.equal(rows, index), tf.equal(rows, found)
         chosen = tf.reduce_sum(tf.where(other, factors, tf.zeros_like(factors)), axis=-2, keepdims=True)
         chosen_number = tf.reduce_sum(tf.where(other, order, tf.zeros_like(order)), axis=-2, keepdims=True)
@@ -77,9 +79,9 @@ def _factor_lu(matrix: Any) -> tuple[Any, Any, Any]:
         head = _column_of(chosen, index)
         safe = tf.where(tf.equal(head, 0.0), tf.ones_like(head), head)
         factor = _column_of(swapped, index) / safe
-        factor = tf.where(rows > index, factor, tf.zeros_like(factor))
-        right = tf.where(numbers > index, chosen, tf.zeros_like(chosen))
-        rest = swapped - factor * right
+        # Only what is left of the matrix: elsewhere a NaN times zero would spread.
+        below = tf.logical_and(rows > index, numbers > index)
+        rest = tf.where(below, swapped - factor * chosen, swapped)
         mine = tf.logical_and(rows > index, tf.equal(numbers, index))
         return [tf.where(mine, factor + tf.zeros_like(rest), rest), order, sign]
 
@@ -324,6 +326,17 @@ def diag_part(op: Any, x: Any) -> Any:
     numbers = tf.range(count)
     matrix = tf.reshape(x, tf.stack([count, count]))
     return tf.reshape(tf.gather_nd(matrix, tf.stack([numbers, numbers], axis=1)), sizes)
+
+
+@decomposition("MatrixBandPart", "BatchMatrixBandPart")
+def matrix_band_part(op: Any, x: Any, lower: Any, upper: Any) -> Any:
+    """tf2onnx multiplies by zeros, which leaves NaN and infinities."""
+    rows = tf.cast(tf.range(tf.shape(x)[-2])[:, tf.newaxis], lower.dtype)
+    columns = tf.cast(tf.range(tf.shape(x)[-1])[tf.newaxis], lower.dtype)
+    inside = tf.logical_and(
+        tf.logical_or(lower < 0, rows - columns <= lower), tf.logical_or(upper < 0, columns - rows <= upper)
+    )
+    return tf.where(inside, x, tf.zeros_like(x))
 
 
 @decomposition("MatrixSetDiag", "MatrixSetDiagV2", "MatrixSetDiagV3")

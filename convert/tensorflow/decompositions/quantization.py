@@ -23,8 +23,12 @@ def _fake_quantize(op: Any, x: Any, low: Any, high: Any) -> Any:
     )
     nudged_low, nudged_high = (first - zero) * scale, (last - zero) * scale
     clamped = tf.minimum(tf.maximum(x, nudged_low), nudged_high)
-    inverse = 1.0 / scale
-    result = tf.floor((clamped - nudged_low) * inverse + 0.5) * scale + nudged_low
+    # The kernel of constant ranges multiplies, that of ranges from outside divides. A plain division by a constant
+    # would be made a product by TensorFlow's own simplification of the graph.
+    shifted = clamped - nudged_low
+    is_constant = op.type == "FakeQuantWithMinMaxArgs"
+    steps = shifted * (1.0 / scale) if is_constant else tf.math.divide_no_nan(shifted, scale)
+    result = tf.floor(steps + 0.5) * scale + nudged_low
     return tf.where(tf.logical_and(tf.equal(low, 0.0), tf.equal(high, 0.0)), tf.zeros_like(result), result)
 
 
@@ -37,6 +41,27 @@ def fake_quant_args(op: Any, x: Any) -> Any:
 def fake_quant_vars(op: Any, x: Any, low: Any, high: Any) -> Any:
     """tf2onnx has neither a narrow range nor a range for each channel."""
     return _fake_quantize(op, x, low, high)
+
+
+def _has_one_range(op: Any) -> bool:
+    return bool(op.get_attr("range_given") and op.get_attr("axis") == -1)
+
+
+@decomposition("QuantizeAndDequantizeV2", "QuantizeAndDequantizeV4", when=_has_one_range)
+def quantize_and_dequantize(op: Any, x: Any, low: Any, high: Any) -> Any:
+    """tf2onnx makes integers in between, which have no NaN."""
+    bits, is_signed = op.get_attr("num_bits"), op.get_attr("signed_input")
+    first = float(-(1 << (bits - 1)) + bool(op.get_attr("narrow_range"))) if is_signed else 0.0
+    last = float((1 << (bits - 1)) - 1) if is_signed else float((1 << bits) - 1)
+    unbounded = tf.fill(tf.shape(low), tf.constant(x.dtype.max, x.dtype))
+    by_low = tf.where(first * low > 0, first / tf.where(first * low > 0, low, tf.ones_like(low)), unbounded)
+    by_high = tf.where(last * high > 0, last / tf.where(last * high > 0, high, tf.ones_like(high)), unbounded)
+    is_low = by_low < by_high
+    scale = tf.minimum(by_low, by_high)
+    inverse = tf.where(is_low, low / first if first else tf.zeros_like(low), high / last)
+    clamped = tf.maximum(tf.minimum(x, tf.where(is_low, last * inverse, high)), tf.where(is_low, low, first * inverse))
+    steps = clamped * scale
+    return (tf.floor(steps + 0.5) if op.get_attr("round_mode") == b"HALF_UP" else tf.round(steps)) * inverse
 
 
 @decomposition("QuantizeV2", "Dequantize")

@@ -9,6 +9,12 @@ from transload.convert.tensorflow.framework import tf
 from transload.serialize.errors import UnsupportedError
 
 
+@decomposition("Sum", when=lambda op: op.inputs[0].dtype == tf.int32)
+def sum_of_integers(op: Any, x: Any, axes: Any) -> Any:
+    """ONNX Runtime's sum of INT32 stops at the highest number; TensorFlow's goes on at the lowest."""
+    return tf.cast(tf.reduce_sum(tf.cast(x, tf.int64), axes, keepdims=op.get_attr("keep_dims")), tf.int32)
+
+
 @decomposition("EuclideanNorm")
 def euclidean_norm(op: Any, x: Any, axes: Any) -> Any:
     return tf.sqrt(tf.reduce_sum(tf.square(x), axes, keepdims=op.get_attr("keep_dims")))
@@ -62,12 +68,27 @@ def cumprod(op: Any, x: Any, axis: Any) -> Any:
     return _accumulated(op, x, _axis(axis, x), 1, lambda one, other: one * other)
 
 
+MAX_UNROLLED = 64
+
+
 @decomposition("CumulativeLogsumexp")
 def cumulative_logsumexp(op: Any, x: Any, axis: Any) -> Any:
     lowest = float(x.dtype.min)
 
-    def combine(one: Any, other: Any) -> Any:
-        larger, smaller = tf.maximum(one, other), tf.minimum(one, other)
+    def combine(total: Any, new: Any) -> Any:
+        # TensorFlow's maximum and minimum keep the total where the new number is a NaN.
+        larger, smaller = tf.where(total < new, new, total), tf.where(new < total, new, total)
         return larger + tf.math.log1p(tf.exp(smaller - larger))
 
-    return _accumulated(op, x, _axis(axis, x), lowest, combine)
+    known = _axis(axis, x)
+    size = x.shape[known]
+    if size is None or size > MAX_UNROLLED:
+        return _accumulated(op, x, known, lowest, combine)
+    # One after another, so that NaN and infinities meet in TensorFlow's order.
+    pieces = tf.unstack(x, axis=known)
+    pieces = pieces[::-1] if op.get_attr("reverse") else pieces
+    totals = [lowest * tf.ones_like(pieces[0])]
+    for piece in pieces:
+        totals.append(combine(totals[-1], piece))
+    chosen = totals[:-1] if op.get_attr("exclusive") else totals[1:]
+    return tf.stack(chosen[::-1] if op.get_attr("reverse") else chosen, axis=known)

@@ -16,14 +16,16 @@ def lower_bound(op: Any, ordered: Any, values: Any) -> Any:
 
 @decomposition("UpperBound")
 def upper_bound(op: Any, ordered: Any, values: Any) -> Any:
-    below = ordered[:, tf.newaxis, :] <= values[:, :, tf.newaxis]
-    return tf.reduce_sum(tf.cast(below, op.get_attr("out_type")), axis=2)
+    # Not beyond, rather than below or equal: nothing is beyond a NaN.
+    beyond = values[:, :, tf.newaxis] < ordered[:, tf.newaxis, :]
+    return tf.reduce_sum(tf.cast(tf.logical_not(beyond), op.get_attr("out_type")), axis=2)
 
 
 @decomposition("Bucketize")
 def bucketize(op: Any, x: Any) -> Any:
     edges = tf.constant(op.get_attr("boundaries"), tf.float32)
-    return tf.reduce_sum(tf.cast(tf.cast(x, tf.float32)[..., tf.newaxis] >= edges, tf.int32), axis=-1)
+    beyond = tf.cast(x, tf.float32)[..., tf.newaxis] < edges
+    return tf.reduce_sum(tf.cast(tf.logical_not(beyond), tf.int32), axis=-1)
 
 
 @decomposition("NthElement")
