@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from transload.convert.capture import Array
+from transload.convert.capture import Array, Feed
 from transload.convert.equivalence.blame import find_blame
 from transload.convert.equivalence.graph_runs import run_in_runtime
 from transload.convert.equivalence.inputs import InputSet
 from transload.convert.equivalence.nan_readings import find_kernels_that_lose_nan, find_reading
 from transload.convert.equivalence.sides import Refusal, RunError, Sides, ask_package, ask_source, same_bytes
 from transload.convert.equivalence.truth import Estimate, find_truth
+from transload.convert.equivalence.unanswered import find_unanswering, is_without_answer
 from transload.runtime.comparison import OutputComparison, compare_outputs, format_rows
 from transload.serialize.dtypes import FLOATS, dtype_from_numpy
 from transload.serialize.errors import MismatchError
@@ -120,7 +121,7 @@ def _judge_outputs(
         ways = ", ".join(estimate.ways) or "nothing"
         rows = _compare(sides, plain, optimized, source, estimate)
     if not _passed(rows):
-        excuse = _excuse(sides, feed, source, rows)
+        excuse = _excuse(sides, feed, source, (plain, optimized), rows)
         error = None if excuse else _mismatch(sides, name, feed, source, plain, optimized, rows)
     case = _make_case(name, source, rows, ways, excuse)
     if error is not None:
@@ -174,7 +175,9 @@ def _demand_repeatable(sides: Sides, name: str, feed: dict[str, Array], source: 
         )
 
 
-def _excuse(sides: Sides, feed: dict[str, Array], source: dict[str, Array], rows: Rows) -> str:
+def _excuse(
+    sides: Sides, feed: dict[str, Array], source: dict[str, Array], ours: tuple[dict[str, Array], ...], rows: Rows
+) -> str:
     """Why a difference about NaN does not count, as a sentence for the proof; '' where it counts.
 
     Some kernels of ONNX Runtime lose NaN (`KERNELS_THAT_LOSE_NAN`: MaxPool is among them, and GRU and LSTM), and fused
@@ -183,6 +186,8 @@ def _excuse(sides: Sides, feed: dict[str, Array], source: dict[str, Array], rows
     graph is shown to be right: with optimisations off it agrees, or under a clear reading of what a maximum over NaN
     is it computes what the source computes (`find_reading`). A capture that turns NaN into something else does so
     under every reading, and fails.
+
+    Some operators have no answer for NaN at all (see `unanswered`): then what depends on it may differ.
 
     Where no reading can be run, for the graph's size, nothing but the places of NaN and infinities may differ, and one
     of those kernels has to be in the graph.
@@ -195,10 +200,25 @@ def _excuse(sides: Sides, feed: dict[str, Array], source: dict[str, Array], rows
     which = ", ".join(kernels) or "a fused kernel"
     if _passed(rows[: len(rows) // 2]) or find_reading(sides.capture.model, feed, source) is not None:
         return f"ONNX Runtime's own handling of NaN differs ({which}); the graph is right about it"
+    operators = frozenset() if finite_inputs else find_unanswering(sides.capture.model)
+    if is_without_answer(operators, feed, source, ours, lambda other: _ask_both(sides, other)):
+        return f"{', '.join(sorted(operators))} has no answer for NaN, or not for infinities; the rest agrees"
     too_large = run_in_runtime(sides.capture.model, feed) is None
     if too_large and kernels and all(row.missed == row.misplaced and row.missed for row in failed):
         return f"NaN and infinities lie in other places, as ONNX Runtime's {which} has it; all other elements agree"
     return ""
+
+
+def _ask_both(sides: Sides, feed: Feed) -> dict[str, Array] | None:
+    """The source's outputs; None where it refuses, or the package differs."""
+    source = ask_source(sides, feed)
+    if isinstance(source, Refusal):
+        return None
+    plain, optimized = (ask_package(sides, runner, dict(feed)) for runner in (sides.plain, sides.optimized))
+    rows = _compare(sides, plain, optimized, source, None)
+    if not _passed(rows):
+        rows = _compare(sides, plain, optimized, source, find_truth(sides.capture, feed, source))
+    return source if _passed(rows) else None
 
 
 def _is_finite(array: Array) -> bool:

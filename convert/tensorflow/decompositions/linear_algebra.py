@@ -286,12 +286,63 @@ def svd(op: Any, x: Any) -> list[Any]:
     return [tf.cast(each, x.dtype) for each in (singular, left, right)]
 
 
+MAX_UNROLLED = 32
+"""Larger systems of three diagonals are solved as full ones, in loops."""
+
+
 @decomposition("TridiagonalSolve")
 def tridiagonal_solve(op: Any, diagonals: Any, right: Any) -> Any:
     wide = _wide(diagonals)
     upper, middle, lower = wide[..., 0, :], wide[..., 1, :], wide[..., 2, :]
+    if 1 < (diagonals.shape[-1] or 0) <= MAX_UNROLLED:
+        rows = [tf.unstack(each, axis=-1) for each in (upper, middle, lower)]
+        solve = _solve_with_pivots if op.get_attr("partial_pivoting") else _solve_without_pivots
+        return tf.cast(solve(*rows, tf.unstack(_wide(right), axis=-2)), right.dtype)
     matrix = tf.linalg.diag(middle) + tf.linalg.diag(upper[..., :-1], k=1) + tf.linalg.diag(lower[..., 1:], k=-1)
     return tf.cast(_solve(matrix, _wide(right)), right.dtype)
+
+
+def _solve_without_pivots(upper: list[Any], middle: list[Any], lower: list[Any], right: list[Any]) -> Any:
+    """Thomas' algorithm; shapes as in `_solve_with_pivots`."""
+    ratios, sides = [upper[0] / middle[0]], [right[0] / middle[0][..., tf.newaxis]]
+    for row in range(1, len(middle)):
+        pivot = middle[row] - lower[row] * ratios[-1]
+        ratios.append(upper[row] / pivot)
+        rest = right[row] - lower[row][..., tf.newaxis] * sides[-1]
+        sides.append(rest / pivot[..., tf.newaxis])
+    found = [sides.pop()]
+    while sides:
+        found.insert(0, sides.pop() - ratios[len(sides)][..., tf.newaxis] * found[0])
+    return tf.stack(found, axis=-2)
+
+
+def _solve_with_pivots(upper: list[Any], middle: list[Any], lower: list[Any], right: list[Any]) -> Any:
+    """Elimination in TensorFlow's order, with the larger of two rows as the pivot, so that infinities come out alike.
+
+    The unknowns [..., size, columns]; entries of the diagonals are [...], rows of the right side [..., columns].
+    """
+    size = len(middle)
+    pivots, seconds, thirds, sides = [middle[0]], [upper[0]], [], [right[0]]
+    for row in range(size - 1):
+        pivot, second, side, below = pivots[row], seconds[row], sides[row], lower[row + 1]
+        stays = tf.abs(pivot) >= tf.abs(below)
+        factor = tf.where(stays, below / pivot, pivot / below)
+        next_upper = upper[row + 1] if row < size - 2 else tf.zeros_like(below)
+        pivots[row] = tf.where(stays, pivot, below)
+        pivots.append(tf.where(stays, middle[row + 1] - factor * second, second - factor * middle[row + 1]))
+        seconds[row] = tf.where(stays, second, middle[row + 1])
+        seconds.append(tf.where(stays, next_upper, -factor * next_upper))
+        thirds.append(tf.where(stays, tf.zeros_like(below), next_upper))
+        wide, scale = stays[..., tf.newaxis], factor[..., tf.newaxis]
+        sides[row] = tf.where(wide, side, right[row + 1])
+        sides.append(tf.where(wide, right[row + 1] - scale * side, side - scale * right[row + 1]))
+    found = [sides[-1] / pivots[-1][..., tf.newaxis]]
+    for row in reversed(range(size - 1)):
+        rest = sides[row] - seconds[row][..., tf.newaxis] * found[0]
+        if row < size - 2:
+            rest -= thirds[row][..., tf.newaxis] * found[1]
+        found.insert(0, rest / pivots[row][..., tf.newaxis])
+    return tf.stack(found, axis=-2)
 
 
 @decomposition("MatrixSolveLs")

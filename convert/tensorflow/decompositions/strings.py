@@ -15,12 +15,13 @@ def add(op: Any, x: Any, y: Any) -> Any:
 
 def _has_plain_rows(op: Any) -> bool:
     types = op.get_attr("row_partition_types")
-    return types == [b"FIRST_DIM_SIZE", b"VALUE_ROWIDS"] and op.inputs[1].shape.rank == 1
+    return types == [b"FIRST_DIM_SIZE", b"VALUE_ROWIDS"] and op.inputs[1].shape.rank in (None, 1)
 
 
 @decomposition("RaggedTensorToTensor", when=_has_plain_rows)
 def ragged_to_tensor(op: Any, shape: Any, values: Any, default: Any, count: Any, rows: Any) -> Any:
     """Rows of unlike length side by side, filled up; tf2onnx fails where all are empty."""
+    values.set_shape([None])
     count, rows = tf.cast(count, tf.int32), tf.cast(rows, tf.int32)
     lengths = tf.tensor_scatter_nd_add(tf.zeros([count], tf.int32), rows[:, tf.newaxis], tf.ones_like(rows))
     width = tf.reduce_max(tf.concat([lengths, [0]], 0))
