@@ -19,7 +19,7 @@ from transload.convert.pipeline import convert_source
 from transload.convert.source import Source, SourceKind
 from transload.convert.tensorflow.framework import silence, tf
 from transload.runtime.comparison import DEFAULT_TOLERANCES
-from transload.serialize.errors import TransloadError, UnsupportedError
+from transload.serialize.errors import TransloadError, UnsupportedError, UsageError
 
 UPSTREAM_OPSET = 18
 
@@ -47,6 +47,9 @@ def convert_program(each: Program, proof: Proof) -> Outcome:
         except UnsupportedError as error:
             reasons = dict.fromkeys(f"{op.name}: {op.reason}" for op in error.operations)
             return Outcome(each.name, "refused", "; ".join(reasons) or error.what)
+        except UsageError as error:
+            # Nobody can compare with what TensorFlow itself does not run on this machine.
+            return Outcome(each.name, "refused", f"{error.what} {error.where}")
         except TransloadError as error:
             return Outcome(each.name, "failed", str(error))
     return Outcome(each.name, "proven")

@@ -28,7 +28,12 @@ REWRITABLE = {"MaxPool": -np.inf, "GlobalMaxPool": -np.inf, "ReduceMax": -np.inf
 FLOAT_DTYPES = {ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16}
 
 Reading = Literal[
-    "as it is", "recurrent by definition", "NaN wins", "NaN never wins", "the lowest number wins over NaN", "NaN wins or loses by its place"
+    "as it is",
+    "recurrent by definition",
+    "NaN wins",
+    "NaN never wins",
+    "the lowest number wins over NaN",
+    "NaN wins or loses by its place",
 ]
 
 
@@ -44,8 +49,8 @@ def find_reading(model: ir.Model, feed: Feed, source: Mapping[str, Array]) -> Re
     number and never lets NaN win, and ONNX Runtime's kernels do either by position. So the graph is run as it is, and
     with its maxima and minima rewritten to each of the clear meanings, in ONNX Runtime and, where it is small enough,
     in onnx.reference. Recurrent operators have one meaning, of which onnx.reference knows a part: they are computed by
-    their definitions, where no other graph holds them. TensorFlow's pooling in three dimensions forgets what came before a NaN: there, windows that hold
-    one are not compared.
+    their definitions, where no other graph holds them. TensorFlow's pooling in three dimensions forgets what came
+    before a NaN: there, windows that hold one are not compared.
     """
     for reading, variant in _variants(model):
         for run in (run_in_runtime, run_in_reference):

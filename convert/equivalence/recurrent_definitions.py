@@ -102,7 +102,8 @@ def _compute(node: ir.Node, inputs: Sequence[Array | None]) -> list[Array] | Non
     found = []
     for number in range(len(weights)):
         names = activations[number * len(defaults) : (number + 1) * len(defaults)] or defaults
-        offsets = np.zeros((2, len(weights[number])), x.dtype) if bias is None else np.split(bias[number], 2)
+        none = np.zeros(2 * weights.shape[1], x.dtype)
+        offsets = np.split(none if bias is None else bias[number], 2)
         make_step = {"RNN": _rnn, "GRU": _gru, "LSTM": _lstm}[node.op_type]
         linear = "linear_before_reset" in attributes and bool(attributes["linear_before_reset"].as_int())
         step = make_step(weights[number], own_weights[number], offsets, [FUNCTIONS[name] for name in names], linear)

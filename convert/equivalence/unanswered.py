@@ -35,10 +35,10 @@ def is_without_answer(
     """Whether all that differs on a set with NaN or infinities is what such operators make of them.
 
     The source alone tells which elements depend on them: it is asked with three sorts of finite numbers in their
-    place. An element that stays the same depends on none, and must be what it stays in our outputs as well; behind a
-    transform it may be NaN or infinite instead, as a weight of zero, or what rounding leaves of it, keeps nothing out. Of the others, behind a
-    transform, none may be finite that the source has infinite or NaN, nor the other way round; behind an order they
-    are anything.
+    place. An element that stays the same depends on none, and must be what it stays in our outputs as well. Behind a
+    transform it may be NaN or infinite instead, as a weight of zero, or what rounding leaves of it, keeps nothing out.
+    Of the others, behind a transform, none may be finite that the source has infinite or NaN, nor the other way round;
+    behind an order they are anything.
 
     Args:
         operators: What `find_unanswering` gave.

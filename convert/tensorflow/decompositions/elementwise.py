@@ -33,12 +33,8 @@ NARROW = frozenset({tf.uint8, tf.int8, tf.uint16, tf.int16})
 
 def _rounds_to_bfloat16(op: Any) -> bool:
     narrow = op.inputs[0]
-    return (
-        narrow.dtype == tf.bfloat16
-        and op.outputs[0].dtype == tf.float32
-        and narrow.op.type == "Cast"
-        and narrow.op.inputs[0].dtype == tf.float32
-    )
+    is_back = narrow.dtype == tf.bfloat16 and op.outputs[0].dtype == tf.float32
+    return bool(is_back and narrow.op.type == "Cast" and narrow.op.inputs[0].dtype == tf.float32)
 
 
 def _may_not_fit(op: Any) -> bool:

@@ -295,9 +295,9 @@ def tridiagonal_solve(op: Any, diagonals: Any, right: Any) -> Any:
     wide = _wide(diagonals)
     upper, middle, lower = wide[..., 0, :], wide[..., 1, :], wide[..., 2, :]
     if 1 < (diagonals.shape[-1] or 0) <= MAX_UNROLLED:
-        rows = [tf.unstack(each, axis=-1) for each in (upper, middle, lower)]
+        above, on, below = (tf.unstack(each, axis=-1) for each in (upper, middle, lower))
         solve = _solve_with_pivots if op.get_attr("partial_pivoting") else _solve_without_pivots
-        return tf.cast(solve(*rows, tf.unstack(_wide(right), axis=-2)), right.dtype)
+        return tf.cast(solve(above, on, below, tf.unstack(_wide(right), axis=-2)), right.dtype)
     matrix = tf.linalg.diag(middle) + tf.linalg.diag(upper[..., :-1], k=1) + tf.linalg.diag(lower[..., 1:], k=-1)
     return tf.cast(_solve(matrix, _wide(right)), right.dtype)
 

@@ -27,7 +27,9 @@ def ragged_to_tensor(op: Any, shape: Any, values: Any, default: Any, count: Any,
     width = tf.reduce_max(tf.concat([lengths, [0]], 0))
     if shape.shape.rank:
         wanted = tf.cast(shape, tf.int32)
-        count, width = (tf.where(each >= 0, each, own) for each, own in zip(tf.unstack(wanted, num=2), (count, width), strict=True))
+        count, width = (
+            tf.where(each >= 0, each, own) for each, own in zip(tf.unstack(wanted, num=2), (count, width), strict=True)
+        )
     columns = tf.range(tf.size(rows)) - tf.gather(tf.cumsum(lengths, exclusive=True), rows)
     places = tf.where(tf.logical_and(columns < width, rows < count))[:, 0]
     places_in_result = tf.stack([tf.gather(rows, places), tf.gather(columns, places)], axis=1)

@@ -56,7 +56,9 @@ def atan2(g: Emitter) -> str:
     zero, one = number(0.0), number(1.0)
     both = g.And(g.IsInf(x), g.IsInf(y))
     x, y = (g.Where(both, g.Sign(each), each) for each in (x, y))
-    is_negative = {name: g.Or(g.Less(each, zero), g.Less(g.Div(one, each), zero)) for name, each in {"x": x, "y": y}.items()}
+    is_negative = {
+        name: g.Or(g.Less(each, zero), g.Less(g.Div(one, each), zero)) for name, each in {"x": x, "y": y}.items()
+    }
     upright = g.Equal(x, zero)
     lying = g.Equal(y, zero)
     angle = g.Where(lying, zero, g.Atan(g.Div(g.Abs(y), g.Where(upright, one, g.Abs(x)))))

@@ -30,7 +30,7 @@ def top_k(g: Emitter) -> tuple[str, str]:
 
 @operator("ArgMax", "ArgMin")
 def arg_extreme(g: Emitter) -> str:
-    """TensorFlow starts from the lowest finite number, and a NaN is never larger; ONNX Runtime starts from the first."""
+    """TensorFlow begins with the lowest finite number, and no NaN is larger; ONNX Runtime begins with the first."""
     value, dtype = g.inputs[0], g.dtype(g.inputs[0])
     axis = g.known(g.inputs[1])
     if axis is None:
