@@ -44,7 +44,7 @@ def run_by_definitions(model: ir.Model, feed: Feed) -> dict[str, Array] | None:
     nodes = [node for node in model.graph if node.op_type in RECURRENT]
     if not nodes or len(nodes) != sum(node.op_type in RECURRENT for node in model.graph.all_nodes()):
         return None
-    outputs, known = list(model.graph.outputs), dict(feed)
+    outputs, known = {str(value.name): value for value in model.graph.outputs}, dict(feed)
     for node in nodes:
         taken = [value for value in node.inputs if value is not None]
         model.graph.outputs.clear()
@@ -63,15 +63,18 @@ def run_by_definitions(model: ir.Model, feed: Feed) -> dict[str, Array] | None:
                 type=ir.TensorType(ir.DataType.from_numpy(result.dtype)),
             )
             value.replace_all_uses_with(stand_in)
-            outputs = [stand_in if each is value else each for each in outputs]
+            outputs = {name: stand_in if each is value else each for name, each in outputs.items()}
             model.graph.inputs.append(stand_in)
             known[str(stand_in.name)] = result
         model.graph.outputs.clear()
         model.graph.remove(node, safe=True)
-    names = [str(value.name) for value in outputs]
-    model.graph.outputs.extend(outputs)
-    values = run_in_runtime(model, known)
-    return None if values is None else {name: values[name] for name in names}
+    # What a recurrent node gives straight to the outside is known already.
+    rest = {name: value for name, value in outputs.items() if str(value.name) not in known}
+    model.graph.outputs.extend(rest.values())
+    values = run_in_runtime(model, known) if rest else {}
+    if values is None:
+        return None
+    return {name: values[name] if name in rest else known[str(value.name)] for name, value in outputs.items()}
 
 
 def _as_outputs(graph: ir.Graph, values: Sequence[ir.Value]) -> list[ir.Value]:

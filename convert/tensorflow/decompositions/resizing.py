@@ -219,7 +219,7 @@ def _kernel_taps(
     centers = (places + 0.5) * inverse - translation * inverse
     limit = tf.cast(source, tf.float32)
     seen = tf.logical_and(centers >= 0.0, centers <= limit)
-    # The span of pixels that TensorFlow looks at, whatever the kernel says beyond. Where nothing is seen it begins at 0.
+    # The span of pixels that TensorFlow looks at, whatever the kernel says beyond. Nothing seen, it begins at 0.
     first = tf.where(seen, tf.maximum(tf.math.ceil(centers - radius * stretch - 0.5), 0.0), 0.0)[:, tf.newaxis]
     last = tf.minimum(tf.floor(centers + radius * stretch - 0.5), limit - 1.0)[:, tf.newaxis]
     count = tf.minimum(2 * tf.cast(tf.math.ceil(radius * stretch), tf.int32) + 1, tf.cast(source, tf.int32))

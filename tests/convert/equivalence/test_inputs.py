@@ -238,3 +238,15 @@ def test_equal_names_vary_together_and_know_whether_they_were_asked_for() -> Non
     inputs = choose_sized_inputs(source, plan_samplers(source), {batch: 5}, 0)
     assert {name: array.shape for name, array in inputs.feed.items()} == {"a": (5, 2), "b": (4, 5)}
     assert inputs.name == "batch=5"
+
+
+def test_numbers_near_zero_are_no_denormal_ones() -> None:
+    # TensorFlow's kernels flush them, ONNX Runtime's do not: what is not zero to one is to the other.
+    x = randn(4, 64)
+    above = helper.make_node("Greater", ["x", "zero"], ["y"])
+    model = graph([above], {"x": ("float32", ["n", 64])}, {"y": "bool"}, {"zero": np.zeros((), np.float32)})
+    captured = capture(model, lambda x: x > 0, {"x": x})
+    sets = [each for each in choose_inputs(captured, plan_samplers(captured), 0) if "numbers" in each.name]
+    values = np.concatenate([each.feed["x"].ravel() for each in sets])
+    assert (np.abs(values) == np.finfo(np.float32).tiny).any()
+    assert not ((values != 0) & (np.abs(values) < np.finfo(np.float32).tiny)).any()

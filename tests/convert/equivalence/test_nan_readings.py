@@ -113,3 +113,44 @@ def test_a_pool_after_a_planted_fault_has_no_reading() -> None:
     x = with_nan()
     source = {"y": torch.nn.functional.max_pool2d(torch.from_numpy(x), 2).numpy()}
     assert find_reading(ir.serde.deserialize_model(planted(POOL)), {"x": x}, source) is None
+
+
+def test_a_rewritten_pool_begins_with_the_lowest_finite_number() -> None:
+    x = np.full((1, 1, 2, 4), -np.inf, np.float32)
+    x[..., 1:] = np.nan
+    x[0, 0, 0, 2:] = 7.0
+    copy = rewrite_maxima(ir.serde.deserialize_model(POOL_OF_TWO), nan_wins=False, finite=True)
+    (y,) = StubRunner(ir.serde.serialize_model(copy), True).run(None, {"x": x})
+    np.testing.assert_array_equal(y, np.array([[[[np.finfo(np.float32).min, 7.0]]]], np.float32))
+
+
+POOL_OF_TWO = one_node("MaxPool", [1, 1, 2, 4], kernel_shape=[2, 2], strides=[2, 2])
+DEEP_POOL = one_node("MaxPool", [1, 1, 1, 1, 4], kernel_shape=[1, 1, 2], strides=[1, 1, 2])
+
+
+def test_a_pool_in_three_dimensions_may_forget_what_came_before_a_nan() -> None:
+    x = np.array([5.0, np.nan, 2.0, 3.0], np.float32).reshape(1, 1, 1, 1, 4)
+    model = ir.serde.deserialize_model(DEEP_POOL)
+    for first in (np.nan, 5.0, -np.inf):
+        source = {"y": np.array([first, 3.0], np.float32).reshape(1, 1, 1, 1, 2)}
+        assert find_reading(model, {"x": x}, source) is not None
+    wrong = {"y": np.array([np.nan, 2.0], np.float32).reshape(1, 1, 1, 1, 2)}
+    assert find_reading(model, {"x": x}, wrong) is None
+
+
+def test_a_lstm_that_is_right_has_a_reading_and_one_after_a_planted_fault_has_none() -> None:
+    torch.manual_seed(0)
+    module = torch.nn.LSTM(6, 2)
+
+    def gates(array: Any) -> Array:
+        entry, forget, cell, exit_ = np.split(array.detach().numpy(), 4)
+        return np.concatenate([entry, exit_, forget, cell])
+
+    bias = np.concatenate([gates(module.bias_ih_l0), gates(module.bias_hh_l0)])[np.newaxis]
+    weights = {"w": gates(module.weight_ih_l0)[np.newaxis], "r": gates(module.weight_hh_l0)[np.newaxis], "b": bias}
+    model = one_node("LSTM", [2, 2, 6], weights, hidden_size=2)
+    x = randn(2, 2, 6)
+    x[0, 0, 0] = np.nan
+    source = {"y": module(torch.from_numpy(x))[0].detach().numpy()[:, np.newaxis]}
+    assert find_reading(ir.serde.deserialize_model(model), {"x": x}, source) is not None
+    assert find_reading(ir.serde.deserialize_model(planted(model)), {"x": x}, source) is None
