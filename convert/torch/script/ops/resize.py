@@ -153,58 +153,65 @@ for _axes in (1, 2, 3):
 # Antialiased: one weighted sum for each axis
 
 
-def _triangle(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return np.maximum(1.0 - np.abs(x), 0.0)
+def _triangle(b: Builder, x: ir.Value) -> ir.Value:
+    return b.Max(b.Sub(b.constant(1.0, DOUBLE), b.Abs(x)), b.constant(0.0, DOUBLE))
 
 
-def _cubic(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Keys' cubic with a = -0.5, as in PIL."""
-    x, a = np.abs(x), -0.5
-    near = ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
-    far = (((x - 5.0) * x + 8.0) * x - 4.0) * a
-    return np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))
+def _cubic(b: Builder, x: ir.Value) -> ir.Value:
+    """Keys' cubic with a = -0.5, as in PIL: 1.5x³ - 2.5x² + 1 up to 1, -0.5x³ + 2.5x² - 4x + 2 up to 2."""
+    x = b.Abs(x)
+    near = b.Add(b.Mul(b.Mul(b.Sub(b.Mul(x, 1.5), 2.5), x), x), 1.0)
+    far = b.Add(b.Mul(b.Sub(b.Mul(b.Sub(x, 5.0), x), -8.0), b.Mul(x, -0.5)), 2.0)
+    return b.Where(b.Less(x, 1.0), near, b.Where(b.Less(x, 2.0), far, b.constant(0.0, DOUBLE)))
 
 
-def _weights(size: int, target: int, scale: float, support: float, kernel: Any, corners: bool) -> np.ndarray[Any, Any]:
+def _scale(b: Builder, size: Int, target: Int, factor: Any, corners: bool) -> ir.Value:
+    """How many elements of the input make one of the output."""
+    one = b.constant(1.0, DOUBLE)
+    sizes = b.scalar(size, DOUBLE), b.scalar(target, DOUBLE)
+    if corners:
+        # One element of the output is the first of the input.
+        last = b.Sub(sizes[1], one)
+        step = b.Div(b.Sub(sizes[0], one), b.Max(last, one))
+        return b.Where(b.Greater(last, 0.0), step, b.constant(0.0, DOUBLE))
+    return b.Div(one, b.scalar(factor, DOUBLE)) if factor else b.Div(*sizes)
+
+
+def _weights(b: Builder, size: Int, target: Int, scale: ir.Value, support: float, kernel: Any) -> ir.Value:
     """The share of every input in every output, [target, size].
 
     Source: ATen/native/cpu/UpSampleKernel.cpp, HelperInterpBase::_compute_indices_min_size_weights_aa.
     """
-    if corners:
-        scale = (size - 1) / (target - 1) if target > 1 else 0.0
-    reach = support * max(scale, 1.0)
-    inverse = 1.0 / scale if scale >= 1.0 else 1.0
-    weights = np.zeros((target, size))
-    for index in range(target):
-        center = scale * (index + 0.5)
-        first = max(int(center - reach + 0.5), 0)
-        end = min(int(center + reach + 0.5), size)
-        share = kernel((np.arange(first, end) - center + 0.5) * inverse)
-        weights[index, first:end] = share / (share.sum() or 1.0)
-    return weights
+    stretch = b.Max(scale, b.constant(1.0, DOUBLE))
+    reach = b.Mul(stretch, support)
+    center = b.Mul(b.Add(b.cast(b.unsqueeze(b.scalar_range(target), 1), DOUBLE), 0.5), scale)
+    at = b.cast(b.unsqueeze(b.scalar_range(size), 0), DOUBLE)
+    # Truncated as C++ does; what lies before the first element is not there anyway.
+    first, end = (b.Floor(b.Add(edge, 0.5)) for edge in (b.Sub(center, reach), b.Add(center, reach)))
+    inside = b.And(b.GreaterOrEqual(at, first), b.Less(at, end))
+    share = kernel(b, b.Div(b.Add(b.Sub(at, center), 0.5), stretch))
+    share = b.Where(inside, share, b.constant(0.0, DOUBLE))
+    total = b.ReduceSum(share, [1], keepdims=1)
+    return b.Div(share, b.Where(b.Equal(total, 0.0), b.constant(1.0, DOUBLE), total))
 
 
 def _register_antialiased(name: str, support: float, kernel: Any) -> None:
     def resize(
         b: Builder, value: ir.Value, output_size: list[Int] | None, corners: bool, scales: list[Any] | None
     ) -> ir.Value:
-        height, width = b.sizes(value)[2:]
-        targets = output_size or [
-            _grown(b, size, scale) for size, scale in zip((height, width), scales or (), strict=True)
-        ]
-        if not all(isinstance(size, int) for size in (height, width, *targets)):
-            raise UnsupportedError("Antialiased interpolation over sizes that depend on the inputs.")
         assert value.dtype is not None
         if value.dtype.is_integer():
             raise UnsupportedError("Antialiased interpolation of integers, which torch computes in fixed point.")
-        matrices = []
-        for place, (size, target) in enumerate(zip((height, width), targets, strict=True)):
-            scale = scales[place] if scales and scales[place] else None
-            step = 1.0 / scale if scale else size / target  # type: ignore[operator]
-            matrices.append(_weights(size, target, step, support, kernel, corners))  # type: ignore[arg-type]
-        rows, columns = (b.constant(matrix, DOUBLE) for matrix in (matrices[0], matrices[1].T))
-        wide = b.MatMul(rows, b.MatMul(b.cast(value, DOUBLE), columns))
-        return b.cast(wide, value.dtype)
+        batch, channels, height, width = b.sizes(value)
+        targets = output_size or [
+            _grown(b, size, scale) for size, scale in zip((height, width), scales or (), strict=True)
+        ]
+        rows, columns = (
+            _weights(b, size, target, _scale(b, size, target, factor, corners), support, kernel)
+            for size, target, factor in zip((height, width), targets, scales or (None, None), strict=True)
+        )
+        wide = b.MatMul(rows, b.MatMul(b.cast(value, DOUBLE), b.transpose(columns, 0, 1)))
+        return b.with_sizes(b.cast(wide, value.dtype), [batch, channels, *targets])
 
     @handler(f"aten::{name}.vec")
     def by_vector(
