@@ -14,6 +14,9 @@ from transload.serialize.dtypes import FLOATS, dtype_from_numpy
 UNORDERED = frozenset({"TopK", "NonMaxSuppression"})
 """They put numbers in an order, of which NaN has none: which places it gets is up to the sorting."""
 
+QUANTIZED = frozenset({"QuantizeLinear", "DynamicQuantizeLinear", "DequantizeLinear"})
+"""Operators of graphs that compute on integers: which of these stand for NaN and infinities is up to the processor."""
+
 TRANSFORMS = frozenset({"DFT", "STFT"})
 """Every result is a sum over all inputs with weights of both signs and zero: which become NaN, which infinite, and
 whether a weight of zero keeps a NaN out, is up to how the transform is taken apart."""
@@ -26,7 +29,7 @@ Ask = Callable[[Feed], Mapping[str, Array] | None]
 
 def find_unanswering(model: ir.Model) -> frozenset[str]:
     """The operators of a graph, or of graphs inside of it, that have no answer for NaN or infinities."""
-    return frozenset(node.op_type for node in model.graph.all_nodes()) & (UNORDERED | TRANSFORMS)
+    return frozenset(node.op_type for node in model.graph.all_nodes()) & (UNORDERED | QUANTIZED | TRANSFORMS)
 
 
 def is_without_answer(
@@ -38,7 +41,7 @@ def is_without_answer(
     place. An element that stays the same depends on none, and must be what it stays in our outputs as well. Behind a
     transform it may be NaN or infinite instead, as a weight of zero, or what rounding leaves of it, keeps nothing out.
     Of the others, behind a transform, none may be finite that the source has infinite or NaN, nor the other way round;
-    behind an order they are anything.
+    behind an order, or on integers, they are anything.
 
     Args:
         operators: What `find_unanswering` gave.

@@ -16,12 +16,14 @@ from onnx_ir.passes.common import (
     RemoveUnusedOpsetsPass,
 )
 
+from transload.convert.passes.bfloat16 import WidenBfloat16Pass
 from transload.convert.passes.canonical_names import CanonicalNamesPass
 from transload.convert.passes.ir_version import SetIrVersionPass
 from transload.convert.passes.metadata import TidyMetadataPass
 from transload.convert.passes.pool_padding import GuardPoolPaddingPass
 from transload.convert.passes.reduction_axes import CountAxesFromFrontPass
 from transload.convert.passes.skip_normalization import KeepResidualApartPass
+from transload.convert.passes.transposed_matmul import GuardTransposedMatMulPass
 
 # Constants of more elements than this leave the graph's nodes, so that the package can store them as external data.
 LIFT_ELEMENTS = 16
@@ -62,6 +64,8 @@ def portable_passes() -> tuple[ir.passes.PassBase, ...]:
         GuardPoolPaddingPass(),
         CountAxesFromFrontPass(),
         KeepResidualApartPass(),
+        WidenBfloat16Pass(),
+        GuardTransposedMatMulPass(),
         TidyMetadataPass(),
         CanonicalNamesPass(),
     )

@@ -18,7 +18,10 @@ from transload.convert.torch.script.schemas import Schema
 from transload.convert.torch.script.values import Number, Quantized, Storage, Tensor
 from transload.serialize.errors import UnsupportedError
 
-FLOAT = ir.DataType.FLOAT
+FLOAT, DOUBLE = ir.DataType.FLOAT, ir.DataType.DOUBLE
+
+SMALLEST_SCALE = 6.1e-5
+"""Source: ATen/native/quantized/cpu/QuantUtils.h, SMALL_SCALE_THRESHOLD."""
 
 STORED = {12: ir.DataType.INT8, 13: ir.DataType.UINT8, 14: ir.DataType.INT32}
 """What torch's quantized dtypes are stored in, by TorchScript's numbers for them."""
@@ -34,6 +37,19 @@ def quantize(b: Builder, value: ir.Value, scale: Any, zero_point: Any, stored: i
     """A tensor of floats in integers with one scale."""
     scale_value, zero = b.scalar(scale, FLOAT), b.scalar(zero_point, stored)
     return Quantized(b.QuantizeLinear(value, scale_value, zero), scale_value, zero)
+
+
+def _levels(b: Builder, value: ir.Value, scale: ir.Value, zero_point: ir.Value) -> ir.Value:
+    """Rounded value / scale + zero_point, as floats, with ties as torch's kernels have them.
+
+    They multiply by the inverse and add the zero point in one instruction that rounds once, and round that to an
+    integer: ties go to what is even with the zero point, where QuantizeLinear rounds before it adds.
+
+    Source: fbgemm's QuantUtilsAvx2.cc, QuantizeAvx2.
+    """
+    inverse = b.cast(b.Div(b.constant(1.0, FLOAT), scale), DOUBLE)
+    exact = b.Add(b.Mul(b.cast(value, DOUBLE), inverse), b.cast(zero_point, DOUBLE))
+    return b.Round(b.cast(exact, FLOAT))
 
 
 def dequantize(b: Builder, content: Quantized) -> ir.Value:
@@ -79,8 +95,13 @@ def _given(interpreter: Any, value: Any) -> Any:
 @raw_handler("aten::quantize_per_tensor", "aten::quantize_per_tensor.tensor_qparams")
 def _quantize_per_tensor(interpreter: Any, self: Tensor, scale: Any, zero_point: Any, dtype: int) -> Tensor:
     b = interpreter.b
-    scale, zero_point = _given(interpreter, scale), _given(interpreter, zero_point)
-    return Tensor(Storage(quantize(b, interpreter.value(self), scale, zero_point, STORED[dtype])))
+    stored = STORED[dtype]
+    step, zero = b.scalar(_given(interpreter, scale), FLOAT), b.scalar(_given(interpreter, zero_point), stored)
+    if stored == ir.DataType.INT32:
+        return Tensor(Storage(quantize(b, interpreter.value(self), step, zero, stored)))
+    lowest = 0.0 if stored == ir.DataType.UINT8 else -128.0
+    levels = b.Clip(_levels(b, interpreter.value(self), step, zero), lowest, lowest + 255.0)
+    return Tensor(Storage(Quantized(b.cast(levels, stored), step, zero)))
 
 
 @raw_handler("aten::quantize_per_channel")
@@ -115,26 +136,21 @@ def _q_zero_point(interpreter: Any, self: Tensor) -> Any:
     return interpreter.b.number(_content(interpreter, self).zero_point, int)
 
 
-def _unpacked(interpreter: Any, packed: Any, x: Quantized | None = None) -> tuple[ir.Value, ir.Value | None]:
-    """Weight and bias of a packed layer, as floats; the weight is stored in integers.
-
-    The bias too, where the scale of the layer's input is known: in steps of input scale times weight scale, as the
-    integer kernels of torch and of ONNX Runtime add it.
-    """
+def _unpacked(interpreter: Any, packed: Any) -> tuple[ir.Value, ir.Value | None]:
+    """Weight and bias of a packed layer, as floats; the weight is stored in integers."""
     weight, bias = packed.unpack()
     b = interpreter.b
-    content = tensor_content(b, weight, "quantized.weight")
-    floats = dequantize(b, content)
-    if bias is None:
-        return floats, None
-    bias = bias.detach().float()
-    step = None if x is None else b.known(x.scale)
-    scale = b.known(content.scale)
-    if step is None or scale is None:
-        return floats, b.weight(bias, "quantized.bias")
-    steps = (step * scale).expand(bias.shape).contiguous()
-    levels = b.constant(torch.round(bias / steps).to(torch.int32))
-    return floats, b.DequantizeLinear(levels, b.constant(steps), None, axis=0)
+    floats = dequantize(b, tensor_content(b, weight, "quantized.weight"))
+    return floats, None if bias is None else b.weight(bias.detach().float(), "quantized.bias")
+
+
+def _biased(b: Builder, value: ir.Value, bias: ir.Value | None, axes: int = 0) -> ir.Value:
+    """The result of a layer with its bias, which is added apart from the layer, and as a Sum.
+
+    None of torch's engines (x86, fbgemm, onednn) rounds the bias. ONNX Runtime rounds it to steps of input scale times
+    weight scale wherever it fuses it into an integer layer, which moves 2 % of a small network's results by one step.
+    """
+    return value if bias is None else b.Sum(value, b.reshape(bias, [-1] + [1] * axes) if axes else bias)
 
 
 def _requantized(
@@ -150,8 +166,8 @@ def _register_linear(name: str, relu: bool) -> None:
     def run(interpreter: Any, X: Tensor, W_prepack: Any, Y_scale_i: float, Y_zero_point_i: int) -> Tensor:
         b = interpreter.b
         content = _content(interpreter, X)
-        weight, bias = _unpacked(interpreter, W_prepack, content)
-        result = linear(b, dequantize(b, content), weight, bias)
+        weight, bias = _unpacked(interpreter, W_prepack)
+        result = _biased(b, linear(b, dequantize(b, content), weight, None), bias)
         return _requantized(interpreter, result, Y_scale_i, Y_zero_point_i, relu, content)
 
 
@@ -160,13 +176,13 @@ def _register_conv(axes: int, relu: bool) -> None:
     def run(interpreter: Any, qx: Tensor, packed_weight: Any, output_scale: float, output_zero_point: int) -> Tensor:
         b = interpreter.b
         content = _content(interpreter, qx)
-        weight, bias = _unpacked(interpreter, packed_weight, content)
+        weight, bias = _unpacked(interpreter, packed_weight)
         settings = (packed_weight.stride(), packed_weight.padding(), packed_weight.dilation(), packed_weight.groups())
         if axes == 1:
             # One-dimensional layers are packed with two axes.
             weight = b.squeeze(weight, 2)
             settings = (*(each[-1:] for each in settings[:3]), settings[3])
-        result = convolve(b, dequantize(b, content), weight, bias, *settings)
+        result = _biased(b, convolve(b, dequantize(b, content), weight, None, *settings), bias, axes)
         return _requantized(interpreter, result, output_scale, output_zero_point, relu, content)
 
 
@@ -212,18 +228,23 @@ def _linear_dynamic(interpreter: Any, X: Tensor, W_prepack: Any, reduce_range: b
     b = interpreter.b
     value = interpreter.value(X)
     levels = 127 if reduce_range and torch.backends.quantized.engine in ("fbgemm", "x86") else 255
-    low = b.Min(b.ReduceMin(value, keepdims=0), b.constant(0.0, FLOAT))
-    high = b.Max(b.ReduceMax(value, keepdims=0), b.constant(0.0, FLOAT))
-    low, high = (b.cast(each, ir.DataType.DOUBLE) for each in (low, high))
-    scale = b.cast(b.Div(b.Sub(high, low), float(levels)), FLOAT)
-    scale = b.Where(b.Equal(scale, 0), 0.1, scale)
-    zero = b.Round(b.Neg(b.Div(low, b.cast(scale, ir.DataType.DOUBLE))))
-    zero = b.cast(b.Clip(zero, 0.0, float(levels)), ir.DataType.UINT8)
-    integers = b.QuantizeLinear(value, scale, zero)
-    if levels != 255:
-        integers = b.Min(integers, b.constant(levels, ir.DataType.UINT8))
+    low = b.cast(b.Min(b.ReduceMin(value, keepdims=0), b.constant(0.0, FLOAT)), DOUBLE)
+    high = b.cast(b.Max(b.ReduceMax(value, keepdims=0), b.constant(0.0, FLOAT)), DOUBLE)
+    wide = b.Div(b.Sub(high, low), float(levels))
+    wide = b.Where(b.Equal(b.cast(wide, FLOAT), 0.0), b.constant(0.1, DOUBLE), wide)
+    zero = b.Clip(b.Round(b.Neg(b.Div(low, wide))), 0.0, float(levels))
+    scale = b.Max(b.cast(wide, FLOAT), b.constant(SMALLEST_SCALE, FLOAT))
+    # The reduced range is what the scale aims at; integers are cut off at 255 all the same.
+    steps = b.Sub(b.Clip(_levels(b, value, scale, zero), 0.0, 255.0), b.cast(zero, FLOAT))
     weight, bias = _unpacked(interpreter, W_prepack)
-    return Tensor(Storage(linear(b, b.DequantizeLinear(integers, scale, zero), weight, bias)))
+    return Tensor(Storage(_biased(b, linear(b, b.Mul(steps, scale), weight, None), bias)))
+
+
+@raw_handler(
+    "aten::quantized_lstm.input", "aten::quantized_gru.input", "aten::quantized_lstm.data", "aten::quantized_gru.data"
+)
+def _recurrent(interpreter: Any, *arguments: Any, **named: Any) -> Any:
+    raise UnsupportedError("ONNX has no recurrent layers that quantize their inputs and states by their own range.")
 
 
 @raw_handler("aten::fake_quantize_per_tensor_affine")
