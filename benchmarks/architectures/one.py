@@ -116,18 +116,22 @@ def compare_anew(module: torch.nn.Module, arguments: dict[str, Any], package: Pa
     grow = isinstance(batch, Tensor) and bool(batch.shape) and isinstance(batch.shape[0], str)
     generator = torch.Generator().manual_seed(7)
     feed = {}
-    for name, tensor in arguments.items():
+    for name, tensor in _tensors(arguments).items():
         more = torch.cat([tensor, tensor.flip(0)[:1]]) if grow else tensor
         feed[name] = (
             more + 0.3 * torch.randn(more.shape, generator=generator) if more.is_floating_point() else more.roll(1, -1)
         )
     with torch.no_grad():
-        expected = flatten_outputs(module(**feed), tuple(feed))[1]
+        expected = flatten_outputs(module(**arguments | feed), tuple(feed))[1]
     with tempfile.TemporaryDirectory() as folder:
         package.save(Path(folder) / "m.tload")
         model = tl.load(Path(folder) / "m.tload", threads=1)
         found = model.run(list(expected), {name: tensor.numpy() for name, tensor in feed.items()})
     return largest_difference(found, [tensor.numpy() for tensor in expected.values()])
+
+
+def _tensors(arguments: dict[str, Any]) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in arguments.items() if isinstance(value, torch.Tensor)}
 
 
 def time_capture(name: str) -> dict[str, float]:

@@ -23,7 +23,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "cspnext_tiny": {},
     "davit_tiny": {},
     "deepseek_vit_412m": {"depth": 2, "img_size": 56},
-    "deit_tiny_patch16_224": {"depth": 3},
+    "deit_tiny_patch16_224": {"dynamic_img_size": True, "depth": 3},
     "densenet121": {},
     "dla46x_c": {},
     "dpn48b": {},
@@ -87,9 +87,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "skresnet18": {},
     "starnet_s050": {},
     "swiftformer_xs": {},
-    "swin_tiny_patch4_window7_224": {},
-    "swinv2_tiny_window8_256": {},
-    "swinv2_cr_tiny_224": {},
+    "swin_tiny_patch4_window7_224": {"strict_img_size": False},
+    "swinv2_tiny_window8_256": {"strict_img_size": False},
+    "swinv2_cr_tiny_224": {"strict_img_size": False},
     "tiny_vit_5m_224": {},
     "tnt_s_legacy_patch16_224": {},
     "tresnet_m": {},
@@ -100,14 +100,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "vit_tiny_r_s16_p8_224": {},
     "test_vit_relpos": {},
     "samvit_base_patch16_224": {"depth": 2},
-    "vitamin_small_224": {},
+    "vitamin_small_224": {"dynamic_img_size": True},
     "volo_d1_224": {},
     "ese_vovnet19b_slim_dw": {},
     "legacy_xception": {},
     "xception41p": {},
     "xcit_nano_12_p8_224": {"depth": 3},
 }
-"""Model names, one for each family, with settings that make deep or large ones small."""
+"""Model names, one for each family, with settings that make deep or large ones small; several sizes are allowed."""
 
 SIZES = (64, 96, 128)
 """Sides of images to try before the model's own; whatever takes several sizes takes one of these."""

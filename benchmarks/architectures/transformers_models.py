@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -79,7 +80,9 @@ def make_inputs(model: torch.nn.Module) -> dict[str, Any]:
         size = getattr(config, "image_size", 32)
         size = size if isinstance(size, int) else 32
         channels = getattr(config, "num_channels", 3)
-        return {name: torch.randn(2, channels, size, size, generator=generator)}
+        image = torch.randn(2, channels, size, size, generator=generator)
+        several = "interpolate_pos_encoding" in inspect.signature(model.forward).parameters
+        return {name: image} | ({"interpolate_pos_encoding": True} if several else {})
     if name == "input_values":
         return {name: torch.randn(2, 1200, generator=generator)}
     if name == "input_features":

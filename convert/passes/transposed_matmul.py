@@ -52,11 +52,8 @@ def _widen_right(node: ir.Node, rank: int) -> None:
     assert node.graph is not None and right is not None and right.shape is not None
     unsqueeze = ir.node("Unsqueeze", [right, None], name=f"{node.name}_right")
     result = unsqueeze.outputs[0]
-    result.name, result.dtype, result.shape = (
-        f"{node.outputs[0].name}_right",
-        right.dtype,
-        ir.Shape([1] * (rank - 2) + list(right.shape)),
-    )
+    result.name, result.type = f"{node.outputs[0].name}_right", right.type
+    result.shape = ir.Shape([1] * (rank - 2) + list(right.shape))
     node.graph.insert_before(node, unsqueeze)
     insert_axes(unsqueeze, 1, list(range(rank - 2)))
     node.replace_input_with(1, result)

@@ -27,7 +27,7 @@ from transload.convert.torch.quiet import quiet
 from transload.convert.torch.reference import TorchReference
 from transload.convert.torch.tensors import to_torch
 from transload.convert.torch.ways import Callee, ways_to_capture
-from transload.convert.torch.weights import load_weights
+from transload.convert.torch.weights import load_weights, refuse_missing_memory
 from transload.serialize.errors import SourceError, UsageError
 
 
@@ -121,6 +121,7 @@ def _load_module(source: Source, options: ConvertOptions) -> torch.nn.Module:
         module = source.value
     if options.weights is not None:
         load_weights(module, options.weights)
+    refuse_missing_memory(module)
     return module
 
 

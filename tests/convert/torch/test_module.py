@@ -295,6 +295,15 @@ def make():
         def forward(self, x):
             return self.second(self.first(x))
     return Tied()
+
+def make_without_memory():
+    with torch.device("meta"):
+        return make()
+
+def make_with_a_table():
+    module = make_without_memory()
+    module.register_buffer("table", torch.zeros(3, device="meta"), persistent=False)
+    return module
 """
 
 
@@ -314,6 +323,30 @@ def test_a_factory_gets_its_weights_from_a_file(factory: str, tmp_path: Path, as
     x = random(4, 3)
     expected = torch.from_numpy(x) @ weight.T @ weight.T + bias
     assert_agrees(result, {"x": x}, {"output": expected})
+
+
+def test_a_module_without_memory_gets_it_from_the_weights_and_stays_tied(
+    factory: str, tmp_path: Path, assert_agrees: Any
+) -> None:
+    weight, bias = torch.from_numpy(random(3, 3, seed=5)), torch.from_numpy(random(3, seed=6))
+    save_file({"second.weight": weight, "second.bias": bias}, tmp_path / "weights.safetensors")
+    result = capture_module(
+        factory.replace("make", "make_without_memory"), "x[n,3]", weights=tmp_path / "weights.safetensors"
+    )
+    x = random(4, 3)
+    expected = torch.from_numpy(x) @ weight.T @ weight.T + bias
+    assert_agrees(result, {"x": x}, {"output": expected})
+
+
+def test_a_module_without_memory_is_refused_without_weights(factory: str) -> None:
+    with pytest.raises(UsageError, match=r"without values \(on the meta device\): first.weight, second.bias"):
+        capture_module(factory.replace("make", "make_without_memory"), "x[n,3]")
+
+
+def test_a_buffer_without_memory_that_no_file_holds_is_named(factory: str, tmp_path: Path) -> None:
+    save_file({"second.weight": torch.eye(3), "second.bias": torch.zeros(3)}, tmp_path / "weights.safetensors")
+    with pytest.raises(UsageError, match=r"without values \(on the meta device\): table\."):
+        capture_module(factory.replace("make", "make_with_a_table"), "x[n,3]", weights=tmp_path / "weights.safetensors")
 
 
 def test_weights_that_do_not_fit_are_listed(factory: str, tmp_path: Path) -> None:

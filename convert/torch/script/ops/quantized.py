@@ -29,8 +29,14 @@ STORED = {12: ir.DataType.INT8, 13: ir.DataType.UINT8, 14: ir.DataType.INT32}
 ON_INTEGERS = frozenset({"aten::max_pool2d", "aten::max_pool1d"})
 """Operators besides views that give the same on the integers as on what they mean."""
 
-THROUGH_FLOATS = frozenset({"aten::adaptive_avg_pool2d", "aten::avg_pool2d", "aten::mean.dim", "aten::hardtanh"})
-"""Operators whose result has the scale of their argument."""
+LOWEST = {ir.DataType.INT8: -128.0, ir.DataType.UINT8: 0.0}
+"""The lowest integer of the types with 8 bits."""
+
+OVER_STEPS = frozenset({"aten::adaptive_avg_pool2d", "aten::avg_pool2d"})
+"""Operators that torch computes on the integers, and rounds."""
+
+THROUGH_FLOATS = frozenset({"aten::mean.dim", "aten::hardtanh"})
+"""Operators that torch computes on floats; their result has the scale of their argument."""
 
 
 def quantize(b: Builder, value: ir.Value, scale: Any, zero_point: Any, stored: ir.DataType) -> Quantized:
@@ -50,6 +56,13 @@ def _levels(b: Builder, value: ir.Value, scale: ir.Value, zero_point: ir.Value) 
     inverse = b.cast(b.Div(b.constant(1.0, FLOAT), scale), DOUBLE)
     exact = b.Add(b.Mul(b.cast(value, DOUBLE), inverse), b.cast(zero_point, DOUBLE))
     return b.Round(b.cast(exact, FLOAT))
+
+
+def _quantized(b: Builder, levels: ir.Value, like: Quantized) -> Quantized:
+    """Rounded levels, as floats, as integers with the scale of another tensor."""
+    stored = dtype_of(like.zero_point)
+    value = b.cast(b.Clip(levels, LOWEST[stored], LOWEST[stored] + 255.0), stored)
+    return Quantized(value, like.scale, like.zero_point)
 
 
 def dequantize(b: Builder, content: Quantized) -> ir.Value:
@@ -72,12 +85,16 @@ def compute_quantized(interpreter: Any, schema: Schema, arguments: dict[str, Any
         raise UnsupportedError("A tensor with a scale for each channel is used by more than its own layer.")
     if schema.name == "aten::relu":
         return Quantized(b.Max(content.value, content.zero_point), content.scale, content.zero_point)
+    if schema.name in THROUGH_FLOATS:
+        result = interpreter.compute(schema, {**arguments, name: dequantize(b, content)})
+        return _quantized(b, _levels(b, result, content.scale, content.zero_point), content)
+    if schema.name in OVER_STEPS:
+        zero = b.cast(content.zero_point, FLOAT)
+        result = interpreter.compute(schema, {**arguments, name: b.Sub(b.cast(content.value, FLOAT), zero)})
+        return _quantized(b, b.Round(b.Add(result, zero)), content)
     if schema.name in BY_PARTS or schema.name in ON_INTEGERS:
         result = interpreter.compute(schema, {**arguments, name: content.value})
         return Quantized(result, content.scale, content.zero_point)
-    if schema.name in THROUGH_FLOATS:
-        result = interpreter.compute(schema, {**arguments, name: dequantize(b, content)})
-        return Quantized(b.QuantizeLinear(result, content.scale, content.zero_point), content.scale, content.zero_point)
     raise UnsupportedError("no translation for quantized tensors")
 
 
@@ -97,11 +114,10 @@ def _quantize_per_tensor(interpreter: Any, self: Tensor, scale: Any, zero_point:
     b = interpreter.b
     stored = STORED[dtype]
     step, zero = b.scalar(_given(interpreter, scale), FLOAT), b.scalar(_given(interpreter, zero_point), stored)
-    if stored == ir.DataType.INT32:
+    if stored not in LOWEST:
         return Tensor(Storage(quantize(b, interpreter.value(self), step, zero, stored)))
-    lowest = 0.0 if stored == ir.DataType.UINT8 else -128.0
-    levels = b.Clip(_levels(b, interpreter.value(self), step, zero), lowest, lowest + 255.0)
-    return Tensor(Storage(Quantized(b.cast(levels, stored), step, zero)))
+    levels = _levels(b, interpreter.value(self), step, zero)
+    return Tensor(Storage(_quantized(b, levels, Quantized(zero, step, zero))))
 
 
 @raw_handler("aten::quantize_per_channel")

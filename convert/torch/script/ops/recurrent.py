@@ -14,6 +14,7 @@ from transload.convert.torch.script.values import Packed
 from transload.serialize.errors import UnsupportedError
 
 INT32, INT64 = ir.DataType.INT32, ir.DataType.INT64
+BFLOAT16, FLOAT = ir.DataType.BFLOAT16, ir.DataType.FLOAT
 
 
 class _Cell(NamedTuple):
@@ -78,6 +79,13 @@ def _run(
     """All layers over a time-major sequence; gives the outputs and the last states."""
     if train and dropout:
         raise UnsupportedError("Dropout is in training mode.", hint="Call eval() before saving the module.")
+    if sequence.dtype == BFLOAT16:
+        # ONNX's recurrent operators do not have that type.
+        [sequence], states, params = ([b.cast(each, FLOAT) for each in group] for group in ([sequence], states, params))
+        results = _run(
+            b, cell, sequence, lengths, states, params, has_biases, num_layers, dropout, train, bidirectional
+        )
+        return tuple(b.cast(each, BFLOAT16) for each in results)
     directions = 2 if bidirectional else 1
     per_direction = len(params) // (num_layers * directions)
     if per_direction in (3, 5):

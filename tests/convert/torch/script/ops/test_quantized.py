@@ -131,6 +131,26 @@ def test_ties_go_to_what_is_even_with_the_zero_point(scale: float, zero_point: i
     np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("zero_point", [64, 65])
+@pytest.mark.parametrize("name", ["adaptive", "pool", "mean", "clamp"])
+def test_averages_of_integers_are_torch_s(name: str, zero_point: int) -> None:
+    programs: dict[str, Any] = {
+        "adaptive": lambda q: torch.nn.functional.adaptive_avg_pool2d(q, 2),
+        "pool": lambda q: torch.nn.functional.avg_pool2d(q, 2),
+        "mean": lambda q: q.mean([2, 3]),
+        "clamp": lambda q: torch.nn.functional.hardtanh(q, 0.0, 1.5),
+    }
+    torch.backends.quantized.engine = "fbgemm"
+    torch.manual_seed(0)
+
+    def program(x: Tensor) -> Tensor:
+        return programs[name](torch.quantize_per_tensor(x, 0.037, zero_point, torch.quint8)).dequantize()
+
+    x = torch.randn(20, 3, 8, 8)
+    _, ours, theirs = run(trace(program, x), x)
+    np.testing.assert_array_equal(ours, theirs)
+
+
 def test_recurrent_layers_are_refused() -> None:
     class Layer(nn.Module):
         def __init__(self) -> None:
