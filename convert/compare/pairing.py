@@ -117,7 +117,9 @@ def pair_models(reference: Opened, ours: Opened, options: ConvertOptions) -> Pai
     plain: Runner = _RenamedRunner(ours.plain, own_inputs, own_outputs)
     optimized = plain if ours.optimized is ours.plain else _RenamedRunner(ours.optimized, own_inputs, own_outputs)
     tolerances = {leaf.name: choose_tolerance(leaf, options) for leaf in results}
-    sides = Sides(capture, plain, optimized, tuple(leaf.name for leaf in results), tolerances, ours.engine, "graph")
+    sides = Sides(
+        capture, plain, optimized, tuple(leaf.name for leaf in results), tolerances, engine=ours.engine, graph="graph"
+    )
     return Pair(sides, inputs, outputs, tuple(notes))
 
 

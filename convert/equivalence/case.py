@@ -13,6 +13,7 @@ from transload.convert.equivalence.blame import find_blame
 from transload.convert.equivalence.graph_runs import run_in_runtime
 from transload.convert.equivalence.inputs import InputSet
 from transload.convert.equivalence.nan_readings import find_kernels_that_lose_nan, find_reading
+from transload.convert.equivalence.quantized_outputs import allow_steps
 from transload.convert.equivalence.sides import Refusal, RunError, Sides, ask_package, ask_source, same_bytes
 from transload.convert.equivalence.truth import Estimate, find_truth
 from transload.convert.equivalence.unanswered import find_unanswering, is_without_answer
@@ -157,7 +158,13 @@ def _compare(
 ) -> Rows:
     """The rows of the run with optimisations off, then those of the other."""
     truths = None if estimate is None else estimate.truths
-    return tuple(row for ours in (plain, optimized) for row in compare_outputs(ours, source, sides.tolerances, truths))
+    rows = []
+    for ours in (plain, optimized):
+        for row in compare_outputs(ours, source, sides.tolerances, truths):
+            is_quantized = row.name in sides.steps and row.name in ours and row.name in source
+            step = sides.steps[row.name] if is_quantized else 0.0
+            rows.append(allow_steps(row, ours[row.name], source[row.name], step) if is_quantized else row)
+    return tuple(rows)
 
 
 def _passed(rows: Rows) -> bool:
@@ -228,7 +235,7 @@ def _is_finite(array: Array) -> bool:
 def _make_case(name: str, source: Mapping[str, Array], rows: Rows, ways: str, excuse: str) -> Case:
     result, note = "equal", excuse
     if any(row.by_noise for row in rows):
-        result, note = "noise", f"measured against: {ways}"
+        result, note = "noise", f"measured against: {ways}" if ways else "at most one step of quantization off"
     unsettled = max((row.unsettled for row in rows), default=0)
     if unsettled:
         note = f"{unsettled} elements are NaN or infinite depending on rounding in the source itself; the others agree"

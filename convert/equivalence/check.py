@@ -18,6 +18,7 @@ from transload.convert.equivalence.sides import LoadModel, Sides, load_for_check
 from transload.convert.options import ConvertOptions
 from transload.runtime.comparison import NOISE_FACTOR
 from transload.serialize import VectorSet
+from transload.serialize.dtypes import FLOATS, dtype_from_numpy
 from transload.serialize.errors import UsageError
 from transload.serialize.interface import Case, Proof, Tolerance
 
@@ -140,6 +141,9 @@ def _size_bytes(item: Checked) -> int:
 
 def _choose_vectors(candidates: list[Checked]) -> list[Checked]:
     """The example and one other size; other sets where these agree only within noise, which a replay cannot judge."""
+    candidates = [item for item in candidates if not _is_step_off(item)]
+    if not candidates:
+        return []
     example = candidates[0]
     equal = [item for item in candidates if item.case.result == "equal"]
     first = example if example in equal or not equal else equal[0]
@@ -149,6 +153,11 @@ def _choose_vectors(candidates: list[Checked]) -> list[Checked]:
     if second is None or _size_bytes(first) + _size_bytes(second) > VECTOR_LIMIT_BYTES:
         return [first]
     return [first, second]
+
+
+def _is_step_off(item: Checked) -> bool:
+    """Whether integers differ within the rule for quantized outputs, which a replay does not know."""
+    return any(row.by_noise and dtype_from_numpy(item.source[row.name].dtype) not in FLOATS for row in item.rows)
 
 
 def _shapes(item: Checked) -> list[tuple[int, ...]]:

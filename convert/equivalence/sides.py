@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from transload.convert.capture import Array, Capture, Feed
+from transload.convert.equivalence.quantized_outputs import find_steps
 from transload.convert.error_lines import first_line
 from transload.convert.options import ConvertOptions
 from transload.convert.passes.metadata import SOURCE_KEY
@@ -49,6 +50,7 @@ class Sides:
         optimized: The package with graph optimisations on; the same object where there is no such choice.
         outputs: The names of the outputs, in the order of the source's tree.
         tolerances: By output name; only floats have one.
+        steps: The step of each quantized output, by name.
         engine, graph: What runs the package, and what its graph is to the user, for messages.
     """
 
@@ -57,6 +59,7 @@ class Sides:
     optimized: Runner
     outputs: tuple[str, ...]
     tolerances: dict[str, Tolerance]
+    steps: Mapping[str, float] = field(default_factory=dict)
     engine: str = "ONNX Runtime"
     graph: str = "capture"
 
@@ -107,6 +110,7 @@ def open_sides(capture: Capture, path: Path, options: ConvertOptions, load_model
         load_model(path, capture.component, True),
         tuple(tensors),
         {name: choose_tolerance(tensor, options) for name, tensor in tensors.items()},
+        find_steps(capture.model),
     )
 
 

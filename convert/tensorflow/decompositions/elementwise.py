@@ -28,7 +28,8 @@ def _number(value: float, like: Any) -> Any:
     return tf.constant(value, like.dtype)
 
 
-NARROW = frozenset({tf.uint8, tf.int8, tf.uint16, tf.int16})
+NARROW = frozenset({tf.uint8, tf.uint16})
+"""Signed ones keep ONNX Runtime's way, which is TensorFlow's own for what its vectors leave over."""
 
 
 def _rounds_to_bfloat16(op: Any) -> bool:
