@@ -80,9 +80,14 @@ def make_inputs(model: torch.nn.Module) -> dict[str, Any]:
         size = getattr(config, "image_size", 32)
         size = size if isinstance(size, int) else 32
         channels = getattr(config, "num_channels", 3)
-        image = torch.randn(2, channels, size, size, generator=generator)
-        several = "interpolate_pos_encoding" in inspect.signature(model.forward).parameters
-        return {name: image} | ({"interpolate_pos_encoding": True} if several else {})
+        inputs: dict[str, Any] = {name: torch.randn(2, channels, size, size, generator=generator)}
+        parameters = inspect.signature(model.forward).parameters
+        if "interpolate_pos_encoding" in parameters:
+            inputs["interpolate_pos_encoding"] = True
+        if "noise" in parameters:
+            # Of which patches are masked at random.
+            inputs["noise"] = torch.rand(2, (size // config.patch_size) ** 2, generator=generator)
+        return inputs
     if name == "input_values":
         return {name: torch.randn(2, 1200, generator=generator)}
     if name == "input_features":
