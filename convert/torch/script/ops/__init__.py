@@ -7,6 +7,7 @@ from transload.convert.torch.script.ops import (  # noqa: F401
     convolution,
     covariance,
     creation,
+    detection,
     distance,
     einsum,
     elementwise,

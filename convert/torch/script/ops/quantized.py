@@ -13,7 +13,7 @@ from transload.convert.torch.script.dtypes import dtype_of
 from transload.convert.torch.script.literals import tensor_content
 from transload.convert.torch.script.ops.convolution import convolve
 from transload.convert.torch.script.ops.linear import linear
-from transload.convert.torch.script.registry import OPERATORS, raw_handler
+from transload.convert.torch.script.registry import OPERATORS, REFUSED, raw_handler
 from transload.convert.torch.script.schemas import Schema
 from transload.convert.torch.script.values import Number, Quantized, Storage, Tensor
 from transload.serialize.errors import UnsupportedError
@@ -31,6 +31,10 @@ ON_INTEGERS = frozenset({"aten::max_pool2d", "aten::max_pool1d"})
 
 LOWEST = {ir.DataType.INT8: -128.0, ir.DataType.UINT8: 0.0}
 """The lowest integer of the types with 8 bits."""
+
+for _name in ("quantized_lstm", "quantized_gru"):
+    for _overload in ("input", "data"):
+        REFUSED[f"aten::{_name}.{_overload}"] = "ONNX has no recurrent layers that quantize what they read by its range"
 
 OVER_STEPS = frozenset({"aten::adaptive_avg_pool2d", "aten::avg_pool2d"})
 """Operators that torch computes on the integers, and rounds."""
@@ -254,13 +258,6 @@ def _linear_dynamic(interpreter: Any, X: Tensor, W_prepack: Any, reduce_range: b
     steps = b.Sub(b.Clip(_levels(b, value, scale, zero), 0.0, 255.0), b.cast(zero, FLOAT))
     weight, bias = _unpacked(interpreter, W_prepack)
     return Tensor(Storage(_biased(b, linear(b, b.Mul(steps, scale), weight, None), bias)))
-
-
-@raw_handler(
-    "aten::quantized_lstm.input", "aten::quantized_gru.input", "aten::quantized_lstm.data", "aten::quantized_gru.data"
-)
-def _recurrent(interpreter: Any, *arguments: Any, **named: Any) -> Any:
-    raise UnsupportedError("ONNX has no recurrent layers that quantize their inputs and states by their own range.")
 
 
 @raw_handler("aten::fake_quantize_per_tensor_affine")
