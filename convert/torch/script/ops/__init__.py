@@ -32,6 +32,7 @@ from transload.convert.torch.script.ops import (  # noqa: F401
     special,
     spectral,
     views,
+    windows,
 )
 from transload.convert.torch.script.registry import COMPLEX, OPERATORS, RAW, REFUSED, VIEWS
 
