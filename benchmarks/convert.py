@@ -91,7 +91,11 @@ def run_benchmark(benchmark: Benchmark, rounds: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="rows with this in title or source, 'MLP' or 'torch-module'"
+    )
+    options = parser.parse_args()
+    rounds = options.rounds
     BUILD.mkdir(parents=True, exist_ok=True)
     packages = ("torch", "tensorflow-cpu", "tf2onnx", "onnxruntime", "onnx-ir", "transload")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
@@ -99,7 +103,8 @@ def main() -> None:
     print("| model | source | raw s | ours s | ratio | proof s | raw MB | ours MB | ratio | with proof |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for benchmark in BENCHMARKS:
-        print(run_benchmark(benchmark, rounds), flush=True)
+        if options.only in f"{benchmark.title} {benchmark.kind}":
+            print(run_benchmark(benchmark, rounds), flush=True)
 
 
 if __name__ == "__main__":

@@ -102,5 +102,6 @@ BENCHMARKS = (
     Benchmark("MiniLM, 91 MB", "torchscript", "minilm.pt", TOKENS, make_minilm),
     Benchmark("BERT-base, 440 MB", "torch-module", "models:bert_base", TOKENS),
     Benchmark("BERT-base, 440 MB", "torchscript", "bert.pt", TOKENS, make_bert),
+    Benchmark("MLP, 1.1 GB", "torch-module", "models:wide_mlp", ("input:float32[batch,4096]",)),
     Benchmark("MLP, 1.1 GB", "torchscript", "mlp.pt", ("input:float32[batch,4096]",), make_wide_mlp),
 )

@@ -13,6 +13,7 @@ import torch
 
 from transload.convert.error_lines import first_line
 from transload.convert.torch.conversion_report import unsupported_operations
+from transload.convert.torch.map_operator import TRANSLATIONS
 from transload.convert.torch.quiet import quiet
 from transload.serialize.errors import UnsupportedError, UnsupportedOperation
 
@@ -43,6 +44,7 @@ def export_program(
             operators; all of these are listed.
     """
     options: dict[str, Any] = {"dynamo": True, "verbose": False, "opset_version": opset}
+    options["custom_translation_table"] = TRANSLATIONS
     try:
         with quiet() as notes:
             exported = torch.onnx.export(program, args, dynamic_shapes=dynamic_shapes, **options)

@@ -39,6 +39,12 @@ class Recurrence(nn.Module):
         return torch._higher_order_ops.scan(step, torch.zeros(x.shape[1]), x)
 
 
+class Each(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        weights = torch.arange(x.shape[1])
+        return torch._higher_order_ops.map(lambda row, weights: (row.cumsum(0) * weights, row.sum()), x, weights)
+
+
 class Selection(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x[x > 0], torch.nonzero(x > 0.5)
@@ -83,6 +89,7 @@ CASES: dict[str, tuple[Any, str, list[Tensor]]] = {
     "cond": (Choice, "export", [torch.full((2, 3), 0.5), torch.full((2, 3), -0.5), torch.ones(4, 5)]),
     "while_loop": (Repetition, "export", [torch.full((2, 3), 0.1), torch.full((2, 3), 40.0), torch.ones(1, 2)]),
     "scan": (Recurrence, "export", [torch.randn(4, 3), torch.randn(7, 3), torch.randn(1, 2)]),
+    "map": (Each, "export", [torch.randn(4, 3), torch.randn(7, 2), torch.randn(1, 5)]),
     "nonzero": (Selection, "trace", [torch.randn(2, 3), torch.randn(5, 4), -torch.ones(2, 2)]),
     "detector": (Detector, "script", [*images(1, 3, 16, 16), *images(1, 3, 12, 22)]),
 }
@@ -105,12 +112,3 @@ def test_what_depends_on_the_data_is_proven_and_follows_it(name: str, tmp_path: 
             strict=True,
         ):
             torch.testing.assert_close(torch.as_tensor(ours), theirs)
-
-
-def test_map_is_refused_by_name() -> None:
-    class Each(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return torch._higher_order_ops.map(lambda row: row.cumsum(0) * 2, x)
-
-    with pytest.raises(tl.TransloadError, match="map_impl"):
-        tl.convert_model(Each(), (torch.randn(4, 3),), proof="quick")
