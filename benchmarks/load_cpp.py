@@ -4,7 +4,8 @@
 
 The model is load.py's of 470 MB. Each opening is a process of its own (cpp_loader/tests/opening.cpp), the contestants
 alternating; page caches are warm. Private memory is what a process wrote (Anonymous in /proc/PID/smaps_rollup) from
-before opening until after the first call. PSS is that of four processes which hold the model at once, summed, with
+before opening until after the first call. `tuned` is the variant that `transload tune` made, its packed weights in the
+cache. PSS is that of four processes which hold the model at once, summed, with
 programs and libraries, by the size of the file. Every process must come to the same answer.
 """
 
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from load import ROWS, SHAPES, make_files, medians, open_once, shared_bytes
+from load import ENVIRONMENT, ROWS, SHAPES, make_files, medians, open_once, shared_bytes, tune
 
 from transload.convert.peers.race import Worker, start_command
 
@@ -32,12 +33,12 @@ class Way:
 
     loader: str
     path: Path
-    prepack: bool
+    prepack: str
 
     def start(self, threads: int) -> AbstractContextManager[Worker]:
         """A process that opens it so."""
-        words = [self.loader, str(self.path), str(ROWS), str(threads), str(int(self.prepack))]
-        return start_command(self.loader, str(self.path), [str(PROGRAM), *words], {})
+        words = [self.loader, str(self.path), str(ROWS), str(threads), self.prepack]
+        return start_command(self.loader, str(self.path), [str(PROGRAM), *words], ENVIRONMENT)
 
 
 def main() -> None:
@@ -45,13 +46,18 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=500, choices=list(SHAPES))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--seconds", type=float, default=0.3, help="how long `transload tune` measures each alternative"
+    )
     options = parser.parse_args()
     plain, package, _ = make_files(options.size)
+    tune(package, options.seconds)
     ways = [
         Way(loader, path, prepack)
-        for prepack in (False, True)
+        for prepack in ("off", "on")
         for loader, path in (("transload", package), ("onnxruntime", plain))
     ]
+    ways.insert(0, Way("transload", package, "tuned"))
     opened = [[open_once(way.start(options.threads)) for way in ways] for _ in range(options.rounds)]
     figures = [medians(openings) for openings in zip(*opened, strict=True)]
     if any(not math.isclose(each["sum"], figures[0]["sum"], rel_tol=1e-5) for each in figures):
@@ -72,7 +78,7 @@ def main() -> None:
     usual = figures[-1]["first_output_s"]
     for way, each, pss in zip(ways, figures, shared, strict=True):
         print(
-            f"| {way.loader} | {'on' if way.prepack else 'off'} | {each['load_s'] * 1e3:.0f} "
+            f"| {way.loader} | {way.prepack} | {each['load_s'] * 1e3:.0f} "
             f"| {each['first_output_s'] * 1e3:.0f} | {usual / each['first_output_s']:.2f} "
             f"| {each['private_bytes'] / weights:.3f} | {pss / way.path.stat().st_size:.2f} |"
         )

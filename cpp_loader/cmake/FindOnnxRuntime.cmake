@@ -7,7 +7,6 @@ if(NOT TARGET OnnxRuntime::OnnxRuntime AND NOT ONNXRUNTIME_ROOT)
   if(TARGET onnxruntime::onnxruntime)
     add_library(OnnxRuntime::OnnxRuntime INTERFACE IMPORTED)
     target_link_libraries(OnnxRuntime::OnnxRuntime INTERFACE onnxruntime::onnxruntime)
-    get_target_property(ONNXRUNTIME_LIBRARY onnxruntime::onnxruntime LOCATION)
   endif()
 endif()
 

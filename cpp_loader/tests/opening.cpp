@@ -1,7 +1,8 @@
 // What opening a model and its first call take: one process, one model, by this loader or by ONNX Runtime's C++ API.
 //
-// opening transload|onnxruntime MODEL ROWS THREADS PREPACK    MODEL is a package or a .onnx with an input x and an
-// output y, both float32[ROWS, N]; THREADS are those inside a call; PREPACK is 0 or 1
+// opening transload|onnxruntime MODEL ROWS THREADS off|on|tuned    MODEL is a package or a .onnx with an input x and an
+// output y, both float32[ROWS, N]; THREADS are those inside a call; the last word is ONNX Runtime's pre-packing, or
+// `tuned` for the variant of the user's cache, where it lies ready
 //
 // Prints one line of JSON, as convert/peers/worker.py does, and then holds the model until its input ends.
 #include <onnxruntime_cxx_api.h>
@@ -39,7 +40,7 @@ struct Request {
   const char* path;
   std::int64_t rows;
   int threads;
-  bool prepack;
+  std::string prepack;
 };
 
 // A model that is open: `width` of its input, and one call on it. Each owns what it needs.
@@ -51,8 +52,10 @@ struct Opened {
 Opened open_package(const Request& request) {
   transload::Options options;
   options.threads = request.threads;
-  options.prepack = request.prepack;
+  options.prepack = request.prepack != "off";
+  options.tuned = request.prepack == "tuned";
   const auto model = std::make_shared<transload::Model>(transload::Model::open(request.path, options));
+  if (options.tuned && model->variant() != "tuned") throw std::runtime_error("There is no tuned variant.");
   const std::int64_t width = model->inputs().at(0).shape.at(1);
   return {width, [=](std::vector<float>& x) {
             const auto tensor = transload::Tensor::over(x, {request.rows, width});
@@ -63,7 +66,7 @@ Opened open_package(const Request& request) {
 Opened open_onnx(const Request& request) {
   Ort::SessionOptions options;
   options.SetIntraOpNumThreads(request.threads);
-  if (!request.prepack) options.AddConfigEntry("session.disable_prepacking", "1");
+  if (request.prepack == "off") options.AddConfigEntry("session.disable_prepacking", "1");
   const auto env = std::make_shared<Ort::Env>(ORT_LOGGING_LEVEL_FATAL, "opening");
   const auto session = std::make_shared<Ort::Session>(*env, request.path, options);
   const std::int64_t width = session->GetInputTypeInfo(0).GetTensorTypeAndShapeInfo().GetShape().at(1);
@@ -104,11 +107,11 @@ int measure(const Request& request, Opened (*open)(const Request&)) {
 int main(int count, char** words) {
   const bool is_package = count == 6 && std::strcmp(words[1], "transload") == 0;
   if (count != 6 || (!is_package && std::strcmp(words[1], "onnxruntime") != 0)) {
-    std::fprintf(stderr, "opening transload|onnxruntime MODEL ROWS THREADS PREPACK\n");
+    std::fprintf(stderr, "opening transload|onnxruntime MODEL ROWS THREADS off|on|tuned\n");
     return 2;
   }
   try {
-    const Request request{words[2], std::atoll(words[3]), std::atoi(words[4]), std::strcmp(words[5], "0") != 0};
+    const Request request{words[2], std::atoll(words[3]), std::atoi(words[4]), words[5]};
     return measure(request, is_package ? open_package : open_onnx);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

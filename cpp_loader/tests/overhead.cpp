@@ -111,6 +111,7 @@ int main(int count, char** words) {
   float x[3] = {1, 2, 3}, y[3] = {}, raw_y[3] = {};
   transload::Options options;
   options.threads = 1;
+  options.tuned = false;
   auto binding = transload::Model::open(words[1], options).bind();
   binding.input("x", transload::Tensor::over(x, 3, {1, 3})).output("y", transload::Tensor::over(y, 3, {1, 3}));
   Raw raw(words[2], x, raw_y);
