@@ -61,9 +61,9 @@ tidy: loader
 unit: loader
 	$(PYTHON) -m pytest -n 2 --dist loadfile
 
-# Every truncation and every flipped bit of a small package, and some of a large one.
-broken: setup
-	PYTHONPATH=tests/serialize $(PYTHON) tests/serialize/broken_files.py
+# Every truncation and every flipped bit of a small package, some of a large one, and a file for each rule and limit.
+broken: setup loader
+	PYTHONPATH=tests/serialize:tests/cpp_loader $(PYTHON) tests/serialize/broken_files.py
 
 # Sixty seconds in all; FUZZ_SECONDS=3600 fuzzes each target for an hour.
 FUZZ_SECONDS := 8

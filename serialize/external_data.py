@@ -28,13 +28,10 @@ def point_into(
         fields = {entry.key: entry.value for entry in tensor.external_data}
         offset, length = _check_reference(tensor, fields, model_member, location, data)
         assert data is not None
-        del tensor.external_data[:]
-        for key, value in (
-            ("location", archive.name),
-            ("offset", str(data.offset + offset)),
-            ("length", str(length)),
-        ):
-            tensor.external_data.add(key=key, value=value)
+        place = {"location": archive.name, "offset": str(data.offset + offset), "length": str(length)}
+        # In place: what is removed from a message keeps its memory.
+        for entry in tensor.external_data:
+            entry.value = place[entry.key]
 
 
 def _check_reference(

@@ -1,24 +1,56 @@
-"""Everything inside an ONNX model: its nodes, its tensors wherever they stand, and how deep its graphs nest."""
+"""Everything inside an ONNX model: its nodes, its tensors wherever they stand, and how deep its graphs nest.
+
+Nothing found is kept: protobuf makes an object of Python for each message that is looked at, which takes more memory
+than the message, so that a stranger's model could take hundreds of megabytes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 import onnx
 
+Root = onnx.GraphProto | onnx.FunctionProto
+"""What has nodes of its own: the model's graph, or one of its functions."""
 
-@dataclass(frozen=True)
-class Contents:
-    """What one graph or function holds, subgraphs included. `depth` is 0 where there are no subgraphs."""
+Part = onnx.NodeProto | onnx.TensorProto | onnx.GraphProto
 
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    tensors: list[onnx.TensorProto] = field(default_factory=list)
-    depth: int = 0
 
-    def external_tensors(self) -> Iterator[onnx.TensorProto]:
-        """Every tensor that lies outside the model, or claims to."""
-        return filter(is_external, self.tensors)
+def roots(model: onnx.ModelProto) -> Iterator[Root]:
+    """The model's graph, then each of its functions, in order."""
+    yield model.graph
+    yield from model.functions
+
+
+def walk(root: Root) -> Iterator[tuple[Part, int]]:
+    """Every node, tensor and subgraph inside, and how many subgraphs it lies in, itself included.
+
+    No depth of nesting is a depth of calls.
+    """
+    stack: list[tuple[Iterator[object], int]] = [(_content(root), 0)]
+    while stack:
+        inside, depth = stack[-1]
+        item = next(inside, None)
+        if item is None:
+            stack.pop()
+        elif isinstance(item, onnx.GraphProto):
+            yield item, depth + 1
+            stack.append((_content(item), depth + 1))
+        elif isinstance(item, onnx.AttributeProto):
+            stack.append((_values(item), depth))
+        else:
+            assert isinstance(item, onnx.NodeProto | onnx.TensorProto)
+            yield item, depth
+            if isinstance(item, onnx.NodeProto):
+                stack.append((iter(item.attribute), depth))
+
+
+def external_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor of a model that lies outside it, or claims to."""
+    for root in roots(model):
+        for part, _ in walk(root):
+            if isinstance(part, onnx.TensorProto) and is_external(part):
+                yield part
 
 
 def is_external(tensor: onnx.TensorProto) -> bool:
@@ -27,57 +59,29 @@ def is_external(tensor: onnx.TensorProto) -> bool:
     return tensor.data_location == onnx.TensorProto.EXTERNAL or bool(tensor.external_data)
 
 
-def graph_contents(model: onnx.ModelProto) -> Contents:
-    """The contents of the model's graph."""
-    return _collect([model.graph], (), ())
+def _content(root: Root) -> Iterator[object]:
+    if isinstance(root, onnx.GraphProto):
+        yield from root.initializer
+        yield from _sparse(root.sparse_initializer)
+    else:
+        yield from root.attribute_proto
+    yield from root.node
 
 
-def function_contents(function: onnx.FunctionProto) -> Contents:
-    """The contents of one of the model's own functions."""
-    return _collect((), function.node, function.attribute_proto)
-
-
-def all_contents(model: onnx.ModelProto) -> list[Contents]:
-    """The contents of the model's graph, then of each of its functions, in order."""
-    return [graph_contents(model), *(function_contents(function) for function in model.functions)]
-
-
-def _collect(
-    graphs: Iterable[onnx.GraphProto], nodes: Iterable[onnx.NodeProto], attributes: Iterable[onnx.AttributeProto]
-) -> Contents:
-    """Level by level, so that no depth of nesting is a depth of calls."""
-    found = Contents()
-    depth = -1
-    graphs, nodes, attributes = list(graphs), list(nodes), list(attributes)
-    while graphs or nodes or attributes:
-        depth += 1
-        for graph in graphs:
-            nodes.extend(graph.node)
-            found.tensors.extend(graph.initializer)
-            for sparse in graph.sparse_initializer:
-                found.tensors.extend((sparse.values, sparse.indices))
-        found.nodes.extend(nodes)
-        for node in nodes:
-            attributes.extend(node.attribute)
-        graphs = []
-        for attribute in attributes:
-            _collect_attribute(attribute, graphs, found.tensors)
-        nodes, attributes = [], []
-    return Contents(found.nodes, found.tensors, max(depth, 0))
-
-
-def _collect_attribute(
-    attribute: onnx.AttributeProto, graphs: list[onnx.GraphProto], tensors: list[onnx.TensorProto]
-) -> None:
+def _values(attribute: onnx.AttributeProto) -> Iterator[object]:
     """Whatever an attribute holds, whatever type it claims."""
-    if attribute.HasField("g"):
-        graphs.append(attribute.g)
-    graphs.extend(attribute.graphs)
     if attribute.HasField("t"):
-        tensors.append(attribute.t)
-    tensors.extend(attribute.tensors)
-    sparse = list(attribute.sparse_tensors)
+        yield attribute.t
+    yield from attribute.tensors
     if attribute.HasField("sparse_tensor"):
-        sparse.append(attribute.sparse_tensor)
-    for item in sparse:
-        tensors.extend((item.values, item.indices))
+        yield from _sparse([attribute.sparse_tensor])
+    yield from _sparse(attribute.sparse_tensors)
+    if attribute.HasField("g"):
+        yield attribute.g
+    yield from attribute.graphs
+
+
+def _sparse(tensors: Iterable[onnx.SparseTensorProto]) -> Iterator[object]:
+    for tensor in tensors:
+        yield tensor.values
+        yield tensor.indices

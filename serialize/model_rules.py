@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
 
 import onnx
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError
 
 from transload.serialize.dtypes import ONNX_NUMBER, numpy_dtype
 from transload.serialize.errors import PackageError
-from transload.serialize.model_contents import Contents, all_contents, is_external
+from transload.serialize.model_contents import Root, is_external, roots, walk
 from transload.serialize.wire_format import FIXED32, FIXED64, LENGTH, VARINT, WireFormatError, read_varint
 
-MAX_MESSAGES = 1 << 19
-"""Messages in a model. Each takes two bytes of file and some 160 of memory; a node with its values is about ten."""
+MAX_MESSAGES = 1 << 18
+"""Messages in a model. Each takes two bytes of file and some 200 of memory; a node with its values is about ten."""
 
-MAX_FIELDS = 1 << 20
-"""Fields in a model, of all messages together."""
+MAX_FIELDS = 1 << 19
+"""Fields in a model, of all messages together. Of packed integers each byte counts: it may take eight of memory."""
 
 MAX_DEPTH = 30
 """Graphs around a graph. Protobuf's own limit, 100 messages, is reached at 31."""
@@ -30,8 +32,14 @@ MAX_DEPTH = 30
 MAX_NODES = 1 << 20
 """Nodes after every call of a function is replaced by its body, as runtimes do."""
 
+MAX_FUNCTIONS = 1 << 12
+"""Functions in a model; what is kept of each while they are checked is much more than its message."""
+
 MAX_ELEMENTS = 1 << 56
 """Elements of a tensor; with 64 bits each they still count in 64 bits."""
+
+MAX_SHOWN = 16
+"""Dimensions of a tensor that an error shows."""
 
 STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 
@@ -49,9 +57,28 @@ Function = tuple[str, str, str]
 """What a node calls a function by: its domain, name and overload."""
 
 
-def read_model(
-    data: bytes | memoryview, member: str, domains: frozenset[str] = STANDARD_DOMAINS
-) -> tuple[onnx.ModelProto, list[Contents]]:
+@dataclass
+class _Survey:
+    """What one walk over the graph or a function found, which is much less than its parts.
+
+    Args:
+        nodes: How many there are, those of subgraphs included.
+        depth: The most subgraphs around a part.
+        calls: How often each of the model's own functions is called.
+        unknown: A node, and its operator, that is of no allowed domain and calls no such function.
+        bad_tensor: A tensor whose dimensions cannot be, in words.
+        is_text: Whether all names are UTF-8.
+    """
+
+    nodes: int = 0
+    depth: int = 0
+    calls: Counter[Function] = field(default_factory=Counter)
+    unknown: tuple[str, Function] | None = None
+    bad_tensor: str | None = None
+    is_text: bool = True
+
+
+def read_model(data: bytes | memoryview, member: str, domains: frozenset[str] = STANDARD_DOMAINS) -> onnx.ModelProto:
     """Parse `model.onnx` and check it, but for its external data. Operators are of `domains`, or the model's own.
 
     Raises:
@@ -69,51 +96,43 @@ def read_model(
             member=member,
             rule="onnx-form",
         )
-    return model, check_model(model, member, domains)
+    check_model(model, member, domains)
+    return model
 
 
-def check_model(model: onnx.ModelProto, member: str, domains: frozenset[str] = STANDARD_DOMAINS) -> list[Contents]:
-    """Check a parsed model, and give the contents of its graph and functions.
+def check_model(model: onnx.ModelProto, member: str, domains: frozenset[str] | None = STANDARD_DOMAINS) -> None:
+    """Check a parsed model. Operators are of `domains` (of any where that is None), or the model's own.
 
     Raises:
         PackageError: it breaks a rule.
     """
-    contents = check_structure(model, member)
-    functions = {(function.domain, function.name, function.overload) for function in model.functions}
-    for each in contents:
-        for node in each.nodes:
-            if node.domain not in domains and _callee(node) not in functions:
-                raise PackageError(
-                    f"The operator {_name(_callee(node))} (node {node.name!r}) is neither ONNX's nor the model's own.",
-                    member=member,
-                    rule="onnx-domains",
-                )
-    return contents
 
+    def refuse_if(broken: bool, what: str, rule: str) -> None:
+        if broken:
+            raise PackageError(what, member=member, rule=rule)
 
-def check_structure(model: onnx.ModelProto, member: str) -> list[Contents]:
-    """As `check_model`, with operators of any domain.
-
-    Raises:
-        PackageError: the model breaks a rule.
-    """
-    if not model.HasField("graph"):
-        raise PackageError("The ONNX model has no graph.", member=member, rule="onnx")
-    if model.training_info:
-        raise PackageError("The model has training information.", member=member, rule="onnx-training")
-    if any(entry.key == CONFIG_KEY for entry in model.metadata_props):
-        raise PackageError("The model brings its own session options.", member=member, rule="onnx-config")
-    contents = all_contents(model)
-    if max(each.depth for each in contents) > MAX_DEPTH:
-        raise PackageError(f"Graphs nest deeper than {MAX_DEPTH}.", member=member, rule="onnx-depth")
-    _check_text(model, contents, member)
-    bodies = _functions(model, contents[1:], member)
-    _check_expansion(contents[0], bodies, member)
-    for each in contents:
-        for tensor in each.tensors:
-            if not is_external(tensor):
-                _check_dimensions(tensor, member)
-    return contents
+    refuse_if(not model.HasField("graph"), "The ONNX model has no graph.", "onnx")
+    refuse_if(bool(model.training_info), "The model has training information.", "onnx-training")
+    has_config = any(entry.key == CONFIG_KEY for entry in model.metadata_props)
+    refuse_if(has_config, "The model brings its own session options.", "onnx-config")
+    too_many = len(model.functions) > MAX_FUNCTIONS
+    refuse_if(too_many, f"The model has more than {MAX_FUNCTIONS} functions.", "onnx-functions")
+    names = [(function.domain, function.name, function.overload) for function in model.functions]
+    own = frozenset(names)
+    surveys = [_survey(root, own, domains) for root in roots(model)]
+    refuse_if(max(each.depth for each in surveys) > MAX_DEPTH, f"Graphs nest deeper than {MAX_DEPTH}.", "onnx-depth")
+    is_text = all(each.is_text for each in surveys) and _are_text(text for name in names for text in name)
+    is_text &= _are_text(value.name for values in (model.graph.input, model.graph.output) for value in values)
+    refuse_if(not is_text, "A name or a place in the model is not UTF-8.", "onnx-text")
+    _check_names(names, member)
+    _check_expansion(surveys[0], dict(zip(names, surveys[1:], strict=True)), member)
+    for each in surveys:
+        refuse_if(each.bad_tensor is not None, each.bad_tensor or "", "onnx-tensors")
+    for each in surveys:
+        if each.unknown is not None:
+            node, operator = each.unknown
+            what = f"The operator {_name(operator)} (node {node!r}) is neither ONNX's nor the model's own."
+            refuse_if(True, what, "onnx-domains")
 
 
 def check_size(data: bytes | memoryview | mmap.mmap, member: str) -> None:
@@ -122,78 +141,93 @@ def check_size(data: bytes | memoryview | mmap.mmap, member: str) -> None:
     Raises:
         PackageError: with the rule `onnx-size`.
     """
-    # A message takes two bytes at least, so that no smaller file needs to be looked at.
-    if len(data) >= 2 * MAX_MESSAGES and _is_too_wide(data):
+    if is_too_wide(data, onnx.ModelProto.DESCRIPTOR):
         raise PackageError(
             f"The model has more than {MAX_MESSAGES} messages or {MAX_FIELDS} fields.", member=member, rule="onnx-size"
         )
 
 
+def is_too_wide(data: bytes | memoryview | mmap.mmap, kind: Descriptor) -> bool:
+    """Whether a message of `kind`, a model or what is in one, holds too many messages or fields."""
+    # A message takes two bytes at least, and a field one, so that nothing smaller needs to be looked at.
+    return len(data) >= MAX_MESSAGES * 2 and _is_too_wide(data, kind)
+
+
 def needed_bytes(tensor: onnx.TensorProto) -> int | None:
     """How many bytes a tensor's dimensions and element type make; None where it has no such type or dimensions."""
-    if tensor.data_type not in BITS or any(dim < 0 for dim in tensor.dims):
+    if tensor.data_type not in BITS or not _are_possible(tensor.dims):
         return None
     bits: int = math.prod(tensor.dims) * BITS[tensor.data_type]
     return -(-bits // 8)
 
 
-def _check_text(model: onnx.ModelProto, contents: list[Contents], member: str) -> None:
-    """Refuse names that are not UTF-8: protobuf's Python gives them as bytes, and other readers as they please."""
-    texts: list[object] = [value.name for value in (*model.graph.input, *model.graph.output)]
-    for function in model.functions:
-        texts += (function.domain, function.name, function.overload)
-    for each in contents:
-        for node in each.nodes:
-            texts += (node.domain, node.op_type, node.overload, node.name)
-        texts += (tensor.name for tensor in each.tensors)
-        entries = [entry for tensor in each.external_tensors() for entry in tensor.external_data]
-        texts += (text for entry in entries for text in (entry.key, entry.value))
-    if any(not isinstance(text, str) for text in texts):
-        raise PackageError("A name or a place in the model is not UTF-8.", member=member, rule="onnx-text")
+def _survey(root: Root, own: Set[Function], domains: frozenset[str] | None) -> _Survey:
+    found = _Survey()
+    for part, depth in walk(root):
+        found.depth = max(found.depth, depth)
+        if isinstance(part, onnx.NodeProto):
+            found.nodes += 1
+            callee = _callee(part)
+            if callee in own:
+                found.calls[callee] += 1
+            elif domains is not None and part.domain not in domains and found.unknown is None:
+                found.unknown = part.name, callee
+            found.is_text &= _are_text((*callee, part.name))
+        elif isinstance(part, onnx.TensorProto):
+            found.is_text &= _are_text((part.name,))
+            if is_external(part):
+                found.is_text &= _are_text(text for entry in part.external_data for text in (entry.key, entry.value))
+            elif found.bad_tensor is None and not _has_possible_dimensions(part):
+                found.bad_tensor = f"The dimensions {list(part.dims)[:MAX_SHOWN]} of tensor {part.name!r} cannot be."
+    return found
 
 
-def _functions(model: onnx.ModelProto, contents: list[Contents], member: str) -> dict[Function, Contents]:
-    bodies: dict[Function, Contents] = {}
-    for function, body in zip(model.functions, contents, strict=True):
-        key = function.domain, function.name, function.overload
-        if key in bodies:
-            raise PackageError(f"The function {_name(key)} stands twice.", member=member, rule="onnx-functions")
-        if function.domain in STANDARD_DOMAINS:
-            raise PackageError(
-                f"The function {_name(key)} takes the place of a standard operator.",
-                member=member,
-                rule="onnx-functions",
-            )
-        bodies[key] = body
-    return bodies
+def _are_text(names: Iterable[object]) -> bool:
+    """Whether names are UTF-8; others protobuf's Python gives as bytes, and other readers as they please."""
+    return all(isinstance(name, str) for name in names)
 
 
-def _check_expansion(graph: Contents, bodies: Mapping[Function, Contents], member: str) -> None:
+def _check_names(names: list[Function], member: str) -> None:
+    """Refuse functions of one name, or of an operator's."""
+    seen: set[Function] = set()
+    for name in names:
+        what = None
+        if name in seen:
+            what = f"The function {_name(name)} stands twice."
+        elif name[0] in STANDARD_DOMAINS:
+            what = f"The function {_name(name)} takes the place of a standard operator."
+        if what is not None:
+            raise PackageError(what, member=member, rule="onnx-functions")
+        seen.add(name)
+
+
+def _check_expansion(graph: _Survey, bodies: Mapping[Function, _Survey], member: str) -> None:
     """Refuse functions that call themselves, over others too, and those that expand to too many nodes."""
-    calls = {
-        key: [called for node in body.nodes if (called := _callee(node)) in bodies] for key, body in bodies.items()
-    }
     sizes: dict[Function, int] = {}
     for root in bodies:
         # Each function that is being followed, and its calls that are yet to be.
-        followed = {root: iter(calls[root])}
+        followed = {root: iter(bodies[root].calls)}
         while followed:
             key = next(reversed(followed))
             unsized = next((each for each in followed[key] if each not in sizes), None)
             if unsized is None:
                 del followed[key]
-                sizes[key] = len(bodies[key].nodes) + sum(sizes[each] for each in calls[key])
+                sizes[key] = _expanded(bodies[key], sizes)
             elif unsized in followed:
                 raise PackageError(f"The function {_name(unsized)} calls itself.", member=member, rule="onnx-functions")
             else:
-                followed[unsized] = iter(calls[unsized])
-    total = len(graph.nodes) + sum(sizes.get(_callee(node), 0) for node in graph.nodes)
-    if total > MAX_NODES or max(sizes.values(), default=0) > MAX_NODES:
+                followed[unsized] = iter(bodies[unsized].calls)
+    if max(_expanded(graph, sizes), *sizes.values(), 0) > MAX_NODES:
         raise PackageError(
             f"The model has more than {MAX_NODES} nodes when its functions are put in place.",
             member=member,
             rule="onnx-functions",
         )
+
+
+def _expanded(body: _Survey, sizes: Mapping[Function, int]) -> int:
+    """How many nodes there are with each call replaced by a body of so many."""
+    return body.nodes + sum(count * sizes[called] for called, count in body.calls.items())
 
 
 def _callee(node: onnx.NodeProto) -> Function:
@@ -204,25 +238,27 @@ def _name(function: Function) -> str:
     return repr("::".join(part for part in function if part))
 
 
-def _check_dimensions(tensor: onnx.TensorProto, member: str) -> None:
-    """Refuse dimensions that are negative, whose product is too large, or that are not those of the bytes inside."""
-    # Zeros are left out: whoever multiplies the others before them overflows all the same.
-    product = math.prod(dim for dim in tensor.dims if dim)
-    broken = product >= MAX_ELEMENTS or any(dim < 0 for dim in tensor.dims)
-    if not broken and tensor.HasField("raw_data"):
-        broken = needed_bytes(tensor) not in (None, len(tensor.raw_data))
-    if broken:
-        raise PackageError(
-            f"The dimensions {list(tensor.dims)} of tensor {tensor.name!r} cannot be.",
-            member=member,
-            rule="onnx-tensors",
-        )
+def _has_possible_dimensions(tensor: onnx.TensorProto) -> bool:
+    """Whether the dimensions can be, and are those of the bytes inside."""
+    inside = len(tensor.raw_data) if tensor.HasField("raw_data") else None
+    return _are_possible(tensor.dims) and (inside is None or needed_bytes(tensor) in (None, inside))
 
 
-def _is_too_wide(data: bytes | memoryview | mmap.mmap) -> bool:
+def _are_possible(dims: Iterable[int]) -> bool:
+    """Whether no dimension is negative and their product is in bounds; found out without computing a larger one."""
+    product = 1
+    for dim in dims:
+        # Zeros are left out: whoever multiplies the others before them overflows all the same.
+        product *= dim or 1
+        if dim < 0 or product >= MAX_ELEMENTS:
+            return False
+    return True
+
+
+def _is_too_wide(data: bytes | memoryview | mmap.mmap, kind: Descriptor) -> bool:
     """Count messages and fields in the file's order. Where the bytes are malformed, the parser will stop as well."""
     messages = fields = 0
-    position, end, children = 0, len(data), _MESSAGES[onnx.ModelProto.DESCRIPTOR.full_name]
+    position, end, children = 0, len(data), _MESSAGES[kind.full_name]
     outer: list[tuple[int, dict[int, str]]] = []
     try:
         while True:
@@ -239,6 +275,9 @@ def _is_too_wide(data: bytes | memoryview | mmap.mmap) -> bool:
                 child = children.get(tag >> 3)
                 if child is None:
                     position += size
+                elif child == _VARINTS:
+                    position += size
+                    fields += size if position <= end else 0
                 else:
                     messages += 1
                     outer.append((end, children))
@@ -259,6 +298,12 @@ def _skip_scalar(data: bytes | memoryview | mmap.mmap, position: int, end: int, 
     raise WireFormatError(position)
 
 
+_INTEGERS = {FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_UINT64}
+
+_VARINTS = "varints"
+"""In the place of a kind of message: numbers that may come packed, each of one byte or more."""
+
+
 def _tabulate(root: Descriptor) -> dict[str, dict[int, str]]:
     """For each kind of message below `root`, by name: the kinds that its fields hold, by field number."""
     tables: dict[str, dict[int, str]] = {}
@@ -268,7 +313,8 @@ def _tabulate(root: Descriptor) -> dict[str, dict[int, str]]:
         if descriptor.full_name in tables:
             continue
         inner = {item.number: item.message_type for item in descriptor.fields if item.message_type}
-        tables[descriptor.full_name] = {number: each.full_name for number, each in inner.items()}
+        varints = {item.number: _VARINTS for item in descriptor.fields if item.is_repeated and item.type in _INTEGERS}
+        tables[descriptor.full_name] = varints | {number: each.full_name for number, each in inner.items()}
         queue.extend(inner.values())
     return tables
 

@@ -40,6 +40,7 @@ from transload.serialize.manifest import (
     asset_folder,
     decode_manifest,
 )
+from transload.serialize.model_contents import external_tensors
 from transload.serialize.model_rules import read_model
 from transload.serialize.strict_json import MAX_JSON_BYTES
 from transload.serialize.vectors import Array, VectorSet, check_tensors, decode_tensor, member_names
@@ -148,11 +149,10 @@ class PackageFile:
         """
         variant = self.variant(component)
         member = f"{variant.variant_directory}/{MODEL_NAME}"
-        model, contents = read_model(self.model_bytes(component), member)
+        model = read_model(self.model_bytes(component), member)
         location = data_name(variant).rsplit("/", 1)[1]
-        external = [tensor for each in contents for tensor in each.external_tensors()]
         data = self.data_member(component) if check_weights else self.members.get(data_name(variant))
-        point_into(external, member, location, data, self.path)
+        point_into(external_tensors(model), member, location, data, self.path)
         _check_fit(self.interface(component), model, component)
         return model
 
@@ -332,6 +332,8 @@ def _check_assets(package: PackageFile) -> None:
 
 def _check_fit(interface: Interface, model: onnx.ModelProto, component: str) -> None:
     graph = model.graph
-    initializers = {tensor.name for tensor in graph.initializer}
     inputs, outputs = ([value.name for value in values] for values in (graph.input, graph.output))
+    # Names that are only in one of the two do not matter, and there may be many.
+    names = set(inputs) if len(inputs) < len(graph.initializer) else None
+    initializers = {tensor.name for tensor in graph.initializer if names is None or tensor.name in names}
     check_fit(interface, inputs, outputs, initializers, component)

@@ -15,6 +15,10 @@ T = TypeVar("T")
 MAX_JSON_BYTES = 2 << 20
 """A manifest or interface larger than this is refused unread; real ones are some kilobytes."""
 
+MAX_JSON_PARTS = 1 << 16
+"""Commas and opening brackets and braces in a manifest or interface, those inside of texts too. A value takes some
+hundred times as much memory as file; three of these for each member are what a manifest of ours has."""
+
 MAX_JSON_DEPTH = 64
 """Objects and lists, one inside the other; empty ones do not count."""
 
@@ -30,11 +34,13 @@ def decode_json(data: bytes | memoryview, member: str) -> dict[str, Any]:
     """The object in `data`.
 
     Raises:
-        PackageError: not UTF-8 JSON, not an object, a key stands twice, a number is not finite or leaves 64 bits, a
-            string holds half of a surrogate pair, or values nest too deep.
+        PackageError: too large, not UTF-8 JSON, not an object, a key stands twice, a number is not finite or leaves 64
+            bits, a string holds half of a surrogate pair, or values nest too deep.
     """
     if len(data) > MAX_JSON_BYTES:
         raise PackageError(f"{len(data)} bytes of JSON are too many.", member=member, rule="json-size")
+    if sum(bytes(data).count(mark) for mark in (b",", b"[", b"{")) > MAX_JSON_PARTS:
+        raise PackageError(f"The JSON has more than {MAX_JSON_PARTS} parts.", member=member, rule="json-size")
     try:
         value = json.loads(
             str(data, "utf-8"),
@@ -66,8 +72,8 @@ def convert_json(value: Any, to: type[T], member: str, rule: str) -> T:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
         raise ValueError(f"the key {twice!r} stands twice")
     return value
 

@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from transload.serialize.dtypes import ONNX_NUMBER, dtype_from_numpy
 from transload.serialize.errors import PackageError
 from transload.serialize.interface import Tensor
+from transload.serialize.model_rules import is_too_wide
 
 Array = np.ndarray[Any, Any]
+
+MAX_RANK = 64
+"""Dimensions of an array in numpy."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,12 @@ def decode_tensor(data: bytes | memoryview, member: str) -> tuple[str, Array]:
     """
     proto = onnx.TensorProto()
     try:
+        if is_too_wide(data, proto.DESCRIPTOR):
+            raise ValueError("it has too many values that are not raw bytes")
         proto.ParseFromString(bytes(data))
         if proto.data_location == onnx.TensorProto.EXTERNAL or proto.external_data:
             raise PackageError("A vector may not be external data.", member=member, rule="vectors")
-        _check_shape(proto)
+        _check_count(proto)
         array = numpy_helper.to_array(proto)
     except (DecodeError, ValueError, TypeError, KeyError) as error:
         raise PackageError(f"Not a tensor: {error}.", member=member, rule="vectors") from error
@@ -61,14 +67,20 @@ def decode_tensor(data: bytes | memoryview, member: str) -> tuple[str, Array]:
     return proto.name, array
 
 
-def _check_shape(proto: onnx.TensorProto) -> None:
-    """What numpy would take for a wish: an axis of size -1, and more 4-bit elements than the shape has."""
-    if any(size < 0 for size in proto.dims):
-        raise ValueError("a dimension is negative")
-    if proto.data_type in (ONNX_NUMBER["int4"], ONNX_NUMBER["uint4"]):
-        found = len(proto.raw_data) if proto.HasField("raw_data") else len(proto.int32_data)
-        if found != -(-math.prod(proto.dims) // 2):
-            raise ValueError(f"{found} bytes of 4-bit elements are not the shape's")
+def _check_count(proto: onnx.TensorProto) -> None:
+    """Refuse too few or too many values before numpy copies them, and what it would take for a wish: a size of -1."""
+    if len(proto.dims) > MAX_RANK or any(size < 0 for size in proto.dims):
+        raise ValueError("a dimension is negative, or there are too many")
+    expected = math.prod(proto.dims)
+    is_packed = proto.data_type in (ONNX_NUMBER["int4"], ONNX_NUMBER["uint4"])
+    if not proto.HasField("raw_data"):
+        found = len(getattr(proto, helper.tensor_dtype_to_field(proto.data_type)))
+    elif is_packed:
+        found = len(proto.raw_data)
+    else:
+        return
+    if found != (-(-expected // 2) if is_packed else expected):
+        raise ValueError(f"{found} values are not the {expected} of its shape")
 
 
 def member_names(folder: str, index: int, kind: str, count: int) -> list[str]:

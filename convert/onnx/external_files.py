@@ -7,7 +7,7 @@ from pathlib import Path, PureWindowsPath
 import onnx
 
 from transload.serialize.errors import SourceError
-from transload.serialize.model_contents import all_contents
+from transload.serialize.model_contents import external_tensors
 
 MEMORY_MARKER = "_ORT_"
 """ONNX Runtime takes the offset for an address in its own memory where the location is one of its markers, such as
@@ -28,7 +28,7 @@ def check_external_files(proto: onnx.ModelProto, folder: Path) -> tuple[Path, ..
             symbolic link, is no regular file or has further hard links, or where the data reaches past the file's end.
     """
     files: dict[str, Path] = {}
-    for tensor in (tensor for each in all_contents(proto) for tensor in each.external_tensors()):
+    for tensor in external_tensors(proto):
         fields = {entry.key: entry.value for entry in tensor.external_data}
         location = fields.get("location", "")
         if location not in files:

@@ -31,7 +31,7 @@ from transload.serialize.dtypes import dtype_from_onnx
 from transload.serialize.errors import PackageError, SourceError, UnsupportedError, UnsupportedOperation, UsageError
 from transload.serialize.interface import Dict, SourceRecord, Tensor
 from transload.serialize.manifest import FOLDER_OPTION
-from transload.serialize.model_rules import check_size, check_structure
+from transload.serialize.model_rules import check_model, check_size
 
 COMPONENT = "main"
 FATAL_ONLY = 4
@@ -105,7 +105,7 @@ def _read_proto(path: Path) -> onnx.ModelProto:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             check_size(data, path.name)
         proto: onnx.ModelProto = onnx.load(path, format="protobuf", load_external_data=False)
-        check_structure(proto, path.name)
+        check_model(proto, path.name, None)
     except DecodeError as error:
         raise SourceError(f"{path.name} is not an ONNX model, or is cut off: {error}.") from error
     except PackageError as error:

@@ -7,6 +7,7 @@
 
 #include "dtypes.h"
 #include "error.h"
+#include "onnx_messages.h"
 
 namespace tl {
 namespace {
@@ -16,7 +17,7 @@ using protozero::pbf_wire_type;
 
 constexpr std::uint32_t kExternalDataField = 13;
 constexpr std::int32_t kExternal = 1;
-constexpr std::size_t kMaxDigits = 20;
+constexpr std::size_t kMaxDigits = 20, kEntries = 3;
 constexpr std::uint64_t kMaxElements = std::uint64_t{1} << 56;
 
 // An entry of external_data, with the bytes of the whole field.
@@ -53,11 +54,16 @@ Entry read_entry(pbf_reader& field, const char* begin) {
 Tensor read_tensor(pbf_reader message) {
   Tensor tensor;
   const char* begin = message.data().data();
+  std::uint64_t fields = 0;
   for (; message.next(); begin = message.data().data()) {
     const pbf_wire_type wire = message.wire_type();
+    // The walk over the model comes to that many fields as well, and refuses it.
+    if (++fields > onnx::kMaxFields) break;
     if (message.tag() == 1 && wire == pbf_wire_type::varint) {
       tensor.dims.push_back(message.get_int64());
     } else if (message.tag() == 1 && wire == pbf_wire_type::length_delimited) {
+      fields += pbf_reader(message).get_view().size();
+      if (fields > onnx::kMaxFields) break;
       for (const std::int64_t dim : message.get_packed_int64()) tensor.dims.push_back(dim);
     } else if (message.tag() == 2 && wire == pbf_wire_type::varint) {
       tensor.data_type = message.get_int32();
@@ -66,7 +72,10 @@ Tensor read_tensor(pbf_reader message) {
     } else if (message.tag() == 9 && wire == pbf_wire_type::length_delimited) {
       tensor.raw_bytes = message.get_view().size();
     } else if (message.tag() == kExternalDataField && wire == pbf_wire_type::length_delimited) {
-      tensor.entries.push_back(read_entry(message, begin));
+      // One that is too many is as good as a thousand.
+      Entry entry = read_entry(message, begin);
+      if (tensor.entries.size() <= kEntries) tensor.entries.push_back(std::move(entry));
+
     } else if (message.tag() == 14 && wire == pbf_wire_type::varint) {
       tensor.data_location = message.get_enum();
     } else {
@@ -129,8 +138,8 @@ std::uint64_t check_reference(const Tensor& tensor, const std::string& member, c
   const Entry* location = find_entry(tensor, "location");
   const Entry* offset_entry = find_entry(tensor, "offset");
   const Entry* length_entry = find_entry(tensor, "length");
-  refuse_if(place.data == nullptr || tensor.entries.size() != 3 || location == nullptr || offset_entry == nullptr ||
-                length_entry == nullptr || location->value != place.location,
+  refuse_if(place.data == nullptr || tensor.entries.size() != kEntries || location == nullptr ||
+                offset_entry == nullptr || length_entry == nullptr || location->value != place.location,
             "it may only be in " + quoted(place.location) + ", with an offset and a length");
   const auto offset = read_number(offset_entry->value), length = read_number(length_entry->value);
   refuse_if(!offset || !length, "offset or length is not a number");

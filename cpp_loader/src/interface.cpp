@@ -1,7 +1,7 @@
 // Reading interface.json. Trees nest at most as deep as JSON may, so reading them may call itself.
 #include "interface.h"
 
-#include <unordered_map>
+#include <map>
 
 #include "error.h"
 #include "json.h"
@@ -175,7 +175,7 @@ class Reader {
   // Leaves each name once: at its first place, with its last description, as Python's reader has it.
   static bool remove_repeated(std::vector<TensorInfo>& tensors) {
     std::vector<TensorInfo> unique;
-    std::unordered_map<std::string, std::size_t> places;
+    std::map<std::string, std::size_t> places;
     for (TensorInfo& tensor : tensors) {
       const auto [place, is_new] = places.emplace(tensor.name, unique.size());
       if (is_new) {

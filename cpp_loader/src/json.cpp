@@ -1,8 +1,9 @@
 // Building the tree from nlohmann_json's event parser, which does not recurse.
 #include "json.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
-#include <unordered_set>
+#include <set>
 
 #include "error.h"
 
@@ -10,6 +11,9 @@ namespace tl::json {
 namespace {
 
 constexpr std::size_t kMaxDepth = 64;
+
+// Commas and opening brackets and braces, those inside of texts too: no less than there are values.
+constexpr std::ptrdiff_t kMaxParts = 1 << 16;
 
 // Receives the parser's events. Each method returns whether to go on; `fault` says why not.
 class Builder {
@@ -114,7 +118,7 @@ class Builder {
   }
 
   std::vector<Value*> open_;
-  std::vector<std::unordered_set<std::string>> seen_;
+  std::vector<std::set<std::string>> seen_;
 };
 
 }  // namespace
@@ -129,6 +133,10 @@ const Value* Value::find(std::string_view key) const {
 Value parse(std::string_view data, const std::string& member) {
   if (data.size() > kMaxBytes) {
     throw package_error(std::to_string(data.size()) + " bytes of JSON are too many.", member, "json-size");
+  }
+  const auto is_part = [](char c) { return c == ',' || c == '[' || c == '{'; };
+  if (std::count_if(data.begin(), data.end(), is_part) > kMaxParts) {
+    throw package_error("The JSON has more than 65536 parts.", member, "json-size");
   }
   Builder builder;
   // nlohmann_json skips a byte order mark, which is not JSON.

@@ -2,8 +2,8 @@
 #include "member_names.h"
 
 #include <algorithm>
+#include <map>
 #include <string_view>
-#include <unordered_map>
 
 #include "error.h"
 #include "unicode.h"
@@ -62,7 +62,8 @@ void check_name(const std::string& name) {
 }
 
 void check_names(const std::vector<zip::Member>& members) {
-  std::unordered_map<std::u32string, const std::string*> folded;
+  // Ordered, here and elsewhere: a stranger could choose names of one hash.
+  std::map<std::u32string, const std::string*> folded;
   const std::string* previous = nullptr;
   for (const zip::Member& member : members) {
     // std::string compares as unsigned bytes, which is the order that is asked for.

@@ -8,6 +8,9 @@
 
 namespace tl::onnx {
 
+// How many functions a model may have.
+constexpr std::size_t kMaxFunctions = 4096;
+
 // What a node calls a function by: its domain, name and overload.
 using Callee = std::tuple<std::string, std::string, std::string>;
 

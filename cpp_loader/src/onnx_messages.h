@@ -56,6 +56,13 @@ constexpr auto kVarint = protozero::pbf_wire_type::varint;
 constexpr auto kFixed32 = protozero::pbf_wire_type::fixed32;
 constexpr auto kText = protozero::pbf_wire_type::length_delimited;
 
+// The most messages and fields of a model, and fields of a vector. Of packed integers each byte counts as a field,
+// since it may take eight of memory.
+constexpr std::uint64_t kMaxMessages = 1 << 18, kMaxFields = 1 << 19;
+
+// Integers of a tensor that come packed, each in one byte or more.
+constexpr std::uint32_t kInt32Data = 5, kInt64Data = 7, kUint64Data = 11;
+
 // Every field of every message. Packed numbers are texts on the wire.
 constexpr Field kFields[] = {
     {Message::model, 1, Message::scalar, Count::once, kVarint},

@@ -22,9 +22,6 @@ using protozero::pbf_wire_type;
 // How deep messages may nest, as in protobuf's own parsers, and graphs.
 constexpr std::size_t kMaxDepth = 100, kMaxGraphDepth = 30;
 
-// The most messages and fields of a model.
-constexpr std::uint64_t kMaxMessages = 1 << 19, kMaxFields = 1 << 20;
-
 // The model is valid protobuf, but not in its shortest form.
 struct FormError {};
 
@@ -73,7 +70,7 @@ class Walker {
     } catch (const WireError& error) {
       throw malformed(error);
     }
-    refuse_if(is_too_wide_, "onnx-size", "The model has more than 524288 messages or 1048576 fields.");
+    refuse_if(is_too_wide_, "onnx-size", "The model has more than 262144 messages or 524288 fields.");
     refuse_if(is_long_, "onnx-form",
               "The model is not in protobuf's shortest form: something in it stands twice, or hides.");
     check();
@@ -94,6 +91,7 @@ class Walker {
     refuse_if(!has_graph_, "onnx", "The ONNX model has no graph.");
     refuse_if(has_training_, "onnx-training", "The model has training information.");
     refuse_if(has_config_, "onnx-config", "The model brings its own session options.");
+    refuse_if(has_many_functions_, "onnx-functions", "The model has more than 4096 functions.");
     refuse_if(graph_depth_ > kMaxGraphDepth, "onnx-depth", "Graphs nest deeper than 30.");
     refuse_if(has_bad_text_, "onnx-text", "A name or a place in the model is not UTF-8.");
     onnx::check_functions(graph_, functions_, member_);
@@ -110,7 +108,7 @@ class Walker {
       if (!frame.reader.next()) {
         pop();
       } else {
-        is_too_wide_ = ++fields_ > kMaxFields;
+        is_too_wide_ = ++fields_ > onnx::kMaxFields;
         enter_field(frame, header);
       }
     }
@@ -132,11 +130,17 @@ class Walker {
       return;
     }
     check_form(frame, *field, header);
+    if (is_packed_integers(frame, *field)) {
+      // Each of them may take eight times as much memory as file.
+      pbf_reader ahead = frame.reader;
+      fields_ += ahead.get_view().size();
+      is_too_wide_ |= fields_ > onnx::kMaxFields;
+    }
     if (field->wire != frame.reader.wire_type() || field->child == Message::scalar) {
       frame.reader.skip();
       return;
     }
-    is_too_wide_ |= ++messages_ > kMaxMessages;
+    is_too_wide_ |= ++messages_ > onnx::kMaxMessages;
     const std::uint32_t tag = frame.reader.tag_and_type();
     const std::size_t depth = stack_.size();
     const bool in_main_graph = depth == 2 && frame.message == Message::graph;
@@ -145,6 +149,14 @@ class Walker {
     if (depth == 1) add_part(*field, content);
     if (in_main_graph) add_graph_name(*field, content);
     push({field->child, content, header, view.data(), view.size(), tag});
+  }
+
+  static bool is_packed_integers(const Frame& frame, const Field& field) {
+    const bool is_varint =
+        field.wire == pbf_wire_type::varint ||
+        (field.parent == Message::tensor &&
+         (field.number == onnx::kInt32Data || field.number == onnx::kInt64Data || field.number == onnx::kUint64Data));
+    return is_varint && field.count == onnx::Count::many && frame.reader.wire_type() == pbf_wire_type::length_delimited;
   }
 
   // Notes where a field stands twice, or a number in it is longer than it needs to be.
@@ -177,6 +189,8 @@ class Walker {
     if (field.child == Message::entry && last_string(content, 1) == "ort_config") has_config_ = true;
     if (field.child == Message::opset) add_opset(content);
     if (field.child == Message::function) {
+      has_many_functions_ = functions_.size() >= onnx::kMaxFunctions;
+      if (has_many_functions_) return;
       for (const std::uint32_t number : {10, 1, 13}) check_text(content, number);
       functions_.emplace_back().name = {last_string(content, 10), last_string(content, 1), last_string(content, 13)};
     }
@@ -277,6 +291,7 @@ class Walker {
   std::size_t graph_depth_ = 0;
   std::uint64_t messages_ = 0, fields_ = 0;
   bool has_graph_ = false, has_training_ = false, has_config_ = false, has_bad_text_ = false;
+  bool has_many_functions_ = false;
   bool is_long_ = false, is_too_wide_ = false;
 };
 

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -30,7 +30,7 @@ struct WeightsPlace {
 struct OnnxModel {
   std::string bytes;
   std::vector<std::string> inputs, outputs;
-  std::unordered_set<std::string> initializers;
+  std::set<std::string> initializers;
   std::vector<std::pair<std::string, std::int64_t>> opsets;  // by domain
 };
 

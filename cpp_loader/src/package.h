@@ -5,7 +5,6 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 #include "archive.h"
@@ -70,7 +69,7 @@ class Package {
   Integrity integrity_;
   Manifest manifest_;
   mutable std::mutex mutex_;  // guards checked_
-  mutable std::unordered_set<std::string> checked_;
+  mutable std::set<std::string> checked_;
 };
 
 }  // namespace tl

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "error.h"
+#include "onnx_messages.h"
 #include "unicode.h"
 #include "wire.h"
 
@@ -100,10 +101,21 @@ std::string typed_bytes(const Proto& proto, Dtype dtype) {
   }
 }
 
+std::size_t packed_integer_bytes(pbf_reader message) {
+  const std::uint32_t tag = message.tag();
+  const bool is_integers = tag == 1 || tag == onnx::kInt32Data || tag == onnx::kInt64Data || tag == onnx::kUint64Data;
+  return is_integers && message.wire_type() == pbf_wire_type::length_delimited ? message.get_view().size() : 0;
+}
+
 Proto read_proto(std::string_view data, const std::string& member) {
   Proto proto;
   try {
-    for (pbf_reader message(data.data(), data.size()); message.next();) read_field(message, proto);
+    std::uint64_t fields = 0;
+    for (pbf_reader message(data.data(), data.size()); message.next();) {
+      fields += 1 + packed_integer_bytes(message);
+      if (fields > onnx::kMaxFields) throw WireError("it has too many values that are not raw bytes");
+      read_field(message, proto);
+    }
   } catch (const protozero::exception& error) {
     throw package_error(std::string("Not a tensor: ") + error.what() + ".", member, "vectors");
   } catch (const WireError& error) {

@@ -13,6 +13,7 @@ from transload.runtime.tuning.entry import TunedVariant, TuningRecord, read_entr
 from transload.serialize.archive_writer import Bytes, Content
 from transload.serialize.folder import FileContent
 from transload.serialize.layout import DATA_NAME, MODEL_NAME
+from transload.serialize.model_contents import external_tensors
 from transload.serialize.model_rules import read_model
 from transload.serialize.package_file import PackageFile
 from transload.serialize.platform import replace_file
@@ -56,8 +57,8 @@ def portable_files(package: PackageFile, component: str) -> dict[str, Content]:
     Raises:
         PackageError: they are damaged.
     """
-    model, contents_of = read_model(package.model_bytes(component), MODEL_NAME)
-    for tensor in (tensor for each in contents_of for tensor in each.external_tensors()):
+    model = read_model(package.model_bytes(component), MODEL_NAME)
+    for tensor in external_tensors(model):
         # Weights that components share lie in a file of another name.
         next(entry for entry in tensor.external_data if entry.key == "location").value = DATA_NAME
     contents: dict[str, Content] = {MODEL_NAME: Bytes(model.SerializeToString())}

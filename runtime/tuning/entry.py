@@ -17,6 +17,7 @@ from transload.serialize.archive import Archive, open_archive
 from transload.serialize.archive_writer import Content, Digest, write_archive
 from transload.serialize.errors import PackageError
 from transload.serialize.layout import DATA_NAME, MODEL_NAME
+from transload.serialize.model_contents import external_tensors
 from transload.serialize.model_rules import STANDARD_DOMAINS, needed_bytes, read_model
 from transload.serialize.strict_json import convert_json, decode_json, encode_json
 from transload.serialize.zip_records import Member
@@ -77,11 +78,10 @@ class TunedVariant:
         """
         name = self.folder + MODEL_NAME
         self.archive.check_crc32(name)
-        model, contents = read_model(self.archive.view(name), name, DOMAINS)
-        external = [tensor for each in contents for tensor in each.external_tensors()]
+        model = read_model(self.archive.view(name), name, DOMAINS)
         # ONNX Runtime takes the size of pre-packed weights on trust, and a package may come from anywhere.
         prepacked = not self.folder
-        _point_into(external, name, self.member(DATA_NAME), self.archive.path, prepacked=prepacked)
+        _point_into(external_tensors(model), name, self.member(DATA_NAME), self.archive.path, prepacked=prepacked)
         data: bytes = model.SerializeToString()
         return data
 

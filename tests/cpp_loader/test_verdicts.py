@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from costly_files import COSTLY
 from loader import BUILD, Loader, LoaderError
 from onnx import TensorProto, helper
 from packages import Members, edit_json, edit_model, linear_component, rebuild
@@ -284,8 +285,6 @@ EDITS: dict[str, Edit] = {
     "model: subgraphs to the limit of nesting": edit_model(nested_graphs(31)),
     "model: subgraphs past the limit of nesting": edit_model(nested_graphs(32)),
     "model: messages to the limit": twice(b"\xa2\x06\x00" * 1000),
-    "model: too many messages": twice(b"\x42\x00" * ((1 << 19) + 1)),
-    "model: too many fields": twice(b"\xa2\x06\x00" * ((1 << 20) + 1)),
     "model: the most elements": edit_model(inner_tensor(dims=[(1 << 56) - 1, 0])),
     "model: one element too many": edit_model(inner_tensor(dims=[1 << 56, 0])),
     "model: inner data of four bits": edit_model(inner_tensor(dims=[3], raw_data=b"ab")),
@@ -337,6 +336,7 @@ EDITS: dict[str, Edit] = {
     "asset of another hash": replace_member(f"shared_assets/sha256-{'0' * 64}/labels.txt", b"cat\n"),
     "asset of a bad name": replace_member("shared_assets/labels.txt", b"cat\n"),
     "another member": replace_member("forward/portable/labels.txt", b"cat\n"),
+    **COSTLY,
 }
 
 

@@ -18,7 +18,8 @@ from transload.serialize.errors import TransloadError
 from transload.serialize.external_data import point_into
 from transload.serialize.interface import decode_interface, encode_interface
 from transload.serialize.manifest import decode_manifest
-from transload.serialize.model_rules import check_size, check_structure, read_model
+from transload.serialize.model_contents import external_tensors
+from transload.serialize.model_rules import check_model, check_size, read_model
 from transload.serialize.package_file import PackageFile, open_package
 from transload.serialize.vectors import decode_tensor
 from transload.serialize.zip_records import Member
@@ -59,9 +60,8 @@ def members(data: bytes) -> None:
 
 def model(data: bytes) -> None:
     """A `model.onnx` of a package."""
-    proto, contents = read_model(data, "model.onnx")
-    external = [tensor for each in contents for tensor in each.external_tensors()]
-    point_into(external, "model.onnx", "model.onnx.data", DATA, Path("m.tload"))
+    proto = read_model(data, "model.onnx")
+    point_into(external_tensors(proto), "model.onnx", "model.onnx.data", DATA, Path("m.tload"))
     # What was accepted must come out of another parser as it went in.
     assert onnx.ModelProto.FromString(proto.SerializeToString()) == proto
 
@@ -75,7 +75,7 @@ def onnx_file(data: bytes) -> None:
     except Exception:
         # The parser's own errors are turned into ours by whoever reads the file.
         return
-    check_structure(proto, "m.onnx")
+    check_model(proto, "m.onnx", None)
     check_external_files(proto, Path("/nonexistent"))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from broken_files import (
-    LIMIT_BYTES,
     Damage,
     Report,
     every_truncation,
@@ -17,6 +17,9 @@ from broken_files import (
     try_all,
     write_package,
 )
+from costly_files import COSTLY
+from measured_reading import LIMIT_BYTES, measure
+from packages import rebuild
 
 from transload.serialize.errors import PackageError
 
@@ -56,6 +59,38 @@ def test_a_reader_that_takes_much_memory_would_be_found(tmp_path: Path, monkeypa
     path = write_package(tmp_path / "m.tload", 16)
     monkeypatch.setattr("broken_files.read_all", lambda path: bytearray(b"x" * (2 * LIMIT_BYTES)) and None)
     assert try_all(path, [("cut", 10, 0)]).memory_bytes > LIMIT_BYTES
+
+
+def test_what_goes_to_a_limit_of_the_format_takes_little_memory(tmp_path: Path) -> None:
+    whole = write_package(tmp_path / "forward.tload", 16, "forward")
+    data, path = whole.read_bytes(), tmp_path / "m.tload"
+    too_much = []
+    for name, edit in COSTLY.items():
+        path.write_bytes(rebuild(data, edit))
+        cost = measure(verdict, path, whole)
+        if cost.memory_bytes > LIMIT_BYTES + path.stat().st_size or cost.verdict.startswith("ended"):
+            too_much.append(f"{name}: {cost}")
+    assert too_much == []
+
+
+def verdict(path: Path) -> str:
+    try:
+        read_all(path)
+    except PackageError as error:
+        return error.rule
+    return "accepted"
+
+
+def test_a_process_that_takes_much_memory_or_dies_would_be_found(tmp_path: Path) -> None:
+    whole = write_package(tmp_path / "m.tload", 16)
+
+    def read(path: Path) -> str:
+        return str(len(bytearray(b"x" * LIMIT_BYTES))) if path != whole else ""
+
+    spoiled = tmp_path / "spoiled.tload"
+    spoiled.write_bytes(b"")
+    assert not measure(read, spoiled, whole).is_met(0)
+    assert measure(lambda path: os.kill(os.getpid(), 9) or "", spoiled, whole).verdict == "ended by 9"  # type: ignore[func-returns-value]
 
 
 def test_a_bit_that_nothing_checks_would_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
