@@ -6,7 +6,7 @@ TYPING := build/typing/transload
 
 LOADER := build/cpp
 
-.PHONY: setup demo test lint types loader loader-test fuzz-loader sanitize old-runtimes tidy unit broken fuzz bench mutation conformance conformance-keras conformance-tensorflow clean locked
+.PHONY: setup demo test lint types loader loader-test fuzz-loader fuzz-convert sanitize old-runtimes tidy unit broken fuzz bench mutation audit conformance conformance-keras conformance-tensorflow clean locked
 
 setup: $(STAMP)
 
@@ -39,9 +39,9 @@ loader: setup
 loader-test: loader
 	ctest --test-dir $(LOADER) --output-on-failure
 
-# Each parser of the C++ loader for 60 seconds under ASan and UBSan.
+# Each parser of the C++ loader for FUZZ_SECONDS under ASan and UBSan.
 fuzz-loader: loader-test
-	tools/fuzz.sh 60 $(PYTHON)
+	tools/fuzz.sh $(FUZZ_SECONDS) $(PYTHON)
 
 # The C++ tests under ASan with UBSan, and under TSan.
 sanitize: loader
@@ -65,18 +65,30 @@ unit: loader
 broken: setup loader
 	PYTHONPATH=tests/serialize:tests/cpp_loader $(PYTHON) tests/serialize/broken_files.py
 
-# Sixty seconds in all; FUZZ_SECONDS=3600 fuzzes each target for an hour.
-FUZZ_SECONDS := 8
+# Conversions of spoiled sources in the sandboxed worker, for FUZZ_SECONDS of each kind.
+fuzz-convert: setup
+	for kind in graph_def torchscript; do $(PYTHON) tests/fuzz/fuzz_convert.py $$kind $(FUZZ_SECONDS) || exit 1; done
+
+# Sixty seconds of fuzzing in all: 4 for each of 5 targets of the C++ loader, 8 of Python and 2 of conversions.
+# FUZZ_SECONDS=3600 fuzzes each target for an hour.
+FUZZ_SECONDS := 4
 FUZZ_TARGETS := package members model onnx_file interface manifest vector source
-fuzz: setup fuzz-loader
+fuzz: setup fuzz-loader fuzz-convert
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'atheris>=3'
 	for target in $(FUZZ_TARGETS); do $(PYTHON) tests/fuzz/fuzz.py $$target $(FUZZ_SECONDS) || exit 1; done
 
-# A virtual environment of files whose SHA-256 is known, beside torch; `pip check` finds what is missing.
+# Known vulnerabilities of what is pinned, where the data can be reached; it says so where they cannot.
+audit:
+	python3 -m venv build/audit
+	build/audit/bin/python -m pip install --disable-pip-version-check --quiet pip-audit==2.10.1
+	build/audit/bin/python tools/audit.py
+
+# A virtual environment of files whose SHA-256 is known. Only torch is missing there, as `pip check` says.
 locked:
 	python3 -m venv build/locked
 	build/locked/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps --requirement requirements.lock
 	build/locked/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation .
+	build/locked/bin/python -m pip check | tee build/locked/check.log; ! grep -v 'requires torch, which is not installed' build/locked/check.log
 	build/locked/bin/transload --version
 
 bench: setup

@@ -8,6 +8,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+from tools.audit import knows_vulnerabilities
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -22,14 +24,38 @@ def locked() -> dict[str, str]:
     return {normalize(match[1]): match[2] for match in matches if match}
 
 
-def test_what_is_locked_has_the_version_that_is_pinned() -> None:
+NOT_LOCKED = {"torch", "atheris"}
+"""tools/lock.py says why torch is not; atheris is installed by `make fuzz` alone."""
+
+
+def pinned() -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pins = {normalize(name): version for name, version in (line.split("==") for line in lines if "==" in line)}
-    found = locked()
-    assert len(found) > 100
-    assert {name: version for name, version in found.items() if pins.get(name, version) != version} == {}
-    # tools/lock.py says why.
-    assert "torch" not in found
+    return {normalize(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def test_the_lock_holds_what_is_pinned_and_nothing_else() -> None:
+    pins = pinned()
+    assert len(pins) > 100
+    assert locked() == {name: version for name, version in pins.items() if name not in NOT_LOCKED}
+    assert set(pins) > NOT_LOCKED
+
+
+def test_a_source_that_knows_of_no_vulnerability_at_all_is_told_from_one_that_does(tmp_path: Path) -> None:
+    for name, text in (
+        ("knows", '{"vulnerabilities": [{"id": "PYSEC-2019-217"}]}'),
+        ("lacks", '{"vulnerabilities": []}'),
+    ):
+        (tmp_path / name).write_text(text)
+    assert knows_vulnerabilities((tmp_path / "knows").as_uri())
+    assert not knows_vulnerabilities((tmp_path / "lacks").as_uri())
+    assert not knows_vulnerabilities((tmp_path / "nothing").as_uri())
+
+
+def test_an_audit_without_data_says_that_nothing_was_checked(tmp_path: Path) -> None:
+    audit = [sys.executable, ROOT / "tools" / "audit.py", (tmp_path / "nothing").as_uri()]
+    done = subprocess.run(audit, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "NOTHING WAS CHECKED" in done.stdout
 
 
 def test_a_file_with_another_hash_is_not_installed(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import transformers
 from onnx import TensorProto, helper, numpy_helper
 
 from transload.convert.tensorflow.framework import tf
@@ -66,6 +67,17 @@ def torch_sources(folder: Path) -> Sources:
         "program.pt2": {},
         "factories:make": {"inputs": ["input:float32[batch,6]"]},
     }
+
+
+def transformers_sources(folder: Path) -> Sources:
+    """An encoder, and a decoder whose package carries a cache from call to call."""
+    torch.manual_seed(5)
+    sizes = {"vocab_size": 20, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    encoder = transformers.BertConfig(**sizes, intermediate_size=48, max_position_embeddings=16, num_labels=3)
+    transformers.BertForSequenceClassification(encoder).eval().save_pretrained(folder / "encoder")
+    decoder = transformers.LlamaConfig(**sizes, intermediate_size=48, max_position_embeddings=16)
+    transformers.LlamaForCausalLM(decoder).eval().save_pretrained(folder / "decoder")
+    return {"encoder": {}, "decoder": {}}
 
 
 def tensorflow_sources(folder: Path) -> Sources:
@@ -148,7 +160,7 @@ def convert(folder: Path, sources: Sources, later_s: float, **environment: str) 
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("make", [torch_sources, tensorflow_sources, onnx_sources])
+@pytest.mark.parametrize("make", [torch_sources, transformers_sources, tensorflow_sources, onnx_sources])
 def test_two_conversions_give_the_same_bytes(make: Callable[[Path], Sources], tmp_path: Path) -> None:
     first = tmp_path / "first"
     first.mkdir()
