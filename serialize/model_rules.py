@@ -155,7 +155,7 @@ def is_too_wide(data: bytes | memoryview | mmap.mmap, kind: Descriptor) -> bool:
 
 def needed_bytes(tensor: onnx.TensorProto) -> int | None:
     """How many bytes a tensor's dimensions and element type make; None where it has no such type or dimensions."""
-    if tensor.data_type not in BITS or not _are_possible(tensor.dims):
+    if tensor.data_type not in BITS or not are_possible(tensor.dims):
         return None
     bits: int = math.prod(tensor.dims) * BITS[tensor.data_type]
     return -(-bits // 8)
@@ -241,10 +241,10 @@ def _name(function: Function) -> str:
 def _has_possible_dimensions(tensor: onnx.TensorProto) -> bool:
     """Whether the dimensions can be, and are those of the bytes inside."""
     inside = len(tensor.raw_data) if tensor.HasField("raw_data") else None
-    return _are_possible(tensor.dims) and (inside is None or needed_bytes(tensor) in (None, inside))
+    return are_possible(tensor.dims) and (inside is None or needed_bytes(tensor) in (None, inside))
 
 
-def _are_possible(dims: Iterable[int]) -> bool:
+def are_possible(dims: Iterable[int]) -> bool:
     """Whether no dimension is negative and their product is in bounds; found out without computing a larger one."""
     product = 1
     for dim in dims:

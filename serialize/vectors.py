@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 from transload.serialize.dtypes import ONNX_NUMBER, dtype_from_numpy
 from transload.serialize.errors import PackageError
 from transload.serialize.interface import Tensor
-from transload.serialize.model_rules import is_too_wide
+from transload.serialize.model_rules import are_possible, is_too_wide
 
 Array = np.ndarray[Any, Any]
 
@@ -69,8 +69,8 @@ def decode_tensor(data: bytes | memoryview, member: str) -> tuple[str, Array]:
 
 def _check_count(proto: onnx.TensorProto) -> None:
     """Refuse too few or too many values before numpy copies them, and what it would take for a wish: a size of -1."""
-    if len(proto.dims) > MAX_RANK or any(size < 0 for size in proto.dims):
-        raise ValueError("a dimension is negative, or there are too many")
+    if len(proto.dims) > MAX_RANK or not are_possible(proto.dims):
+        raise ValueError("its dimensions cannot be")
     expected = math.prod(proto.dims)
     is_packed = proto.data_type in (ONNX_NUMBER["int4"], ONNX_NUMBER["uint4"])
     if not proto.HasField("raw_data"):

@@ -7,6 +7,8 @@
 namespace tl {
 namespace {
 
+constexpr std::uint64_t kMaxElements = std::uint64_t{1} << 56;
+
 struct Row {
   Dtype dtype;
   const char* name;
@@ -69,6 +71,15 @@ std::optional<std::uint64_t> size_in_bytes(Dtype dtype, std::uint64_t count) {
   const std::uint64_t width = dtype_bits(dtype) / 8;
   if (width != 0 && count > std::numeric_limits<std::uint64_t>::max() / width) return std::nullopt;
   return count * width;
+}
+
+bool has_possible_dims(const std::vector<std::int64_t>& dims) {
+  std::uint64_t product = 1;
+  for (const std::int64_t dim : dims) {
+    if (dim < 0 || (dim > 0 && product > (kMaxElements - 1) / static_cast<std::uint64_t>(dim))) return false;
+    if (dim > 0) product *= static_cast<std::uint64_t>(dim);
+  }
+  return true;
 }
 
 std::optional<std::uint64_t> element_count(const std::int64_t* shape, std::size_t rank) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace tl {
 
@@ -44,6 +45,10 @@ bool is_four_bits(Dtype dtype);
 
 // The bytes that so many elements take, two 4-bit ones to a byte; nothing where that is over 64 bits.
 std::optional<std::uint64_t> size_in_bytes(Dtype dtype, std::uint64_t count);
+
+// Whether the dimensions are not negative and their product is in bounds, without the zeros: others may multiply
+// before they come to one.
+bool has_possible_dims(const std::vector<std::int64_t>& dims);
 
 // The product of dimensions; nothing where it is over 64 bits or a dimension is negative.
 std::optional<std::uint64_t> element_count(const std::int64_t* shape, std::size_t rank);

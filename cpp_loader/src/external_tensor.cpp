@@ -17,8 +17,10 @@ using protozero::pbf_wire_type;
 
 constexpr std::uint32_t kExternalDataField = 13;
 constexpr std::int32_t kExternal = 1;
-constexpr std::size_t kMaxDigits = 20, kEntries = 3;
-constexpr std::uint64_t kMaxElements = std::uint64_t{1} << 56;
+constexpr std::size_t kMaxDigits = 20;
+
+// As many entries as are kept; in order are three, and in a tuned variant some for pre-packed weights.
+constexpr std::size_t kMaxEntries = 1 << 15;
 
 // An entry of external_data, with the bytes of the whole field.
 struct Entry {
@@ -72,10 +74,8 @@ Tensor read_tensor(pbf_reader message) {
     } else if (message.tag() == 9 && wire == pbf_wire_type::length_delimited) {
       tensor.raw_bytes = message.get_view().size();
     } else if (message.tag() == kExternalDataField && wire == pbf_wire_type::length_delimited) {
-      // One that is too many is as good as a thousand.
       Entry entry = read_entry(message, begin);
-      if (tensor.entries.size() <= kEntries) tensor.entries.push_back(std::move(entry));
-
+      if (tensor.entries.size() < kMaxEntries) tensor.entries.push_back(std::move(entry));
     } else if (message.tag() == 14 && wire == pbf_wire_type::varint) {
       tensor.data_location = message.get_enum();
     } else {
@@ -103,17 +103,6 @@ const Entry* find_entry(const Tensor& tensor, const char* key) {
   return found == tensor.entries.end() ? nullptr : &*found;
 }
 
-// Whether the dimensions are not negative and their product is in bounds, without the zeros: others may multiply
-// before they come to one.
-bool has_possible_dims(const std::vector<std::int64_t>& dims) {
-  std::uint64_t product = 1;
-  for (const std::int64_t dim : dims) {
-    if (dim < 0 || (dim > 0 && product > (kMaxElements - 1) / static_cast<std::uint64_t>(dim))) return false;
-    if (dim > 0) product *= static_cast<std::uint64_t>(dim);
-  }
-  return true;
-}
-
 // Checks a tensor whose data is inside the model.
 void check_inside(const Tensor& tensor, const std::string& member) {
   bool broken = !has_possible_dims(tensor.dims);
@@ -138,8 +127,8 @@ std::uint64_t check_reference(const Tensor& tensor, const std::string& member, c
   const Entry* location = find_entry(tensor, "location");
   const Entry* offset_entry = find_entry(tensor, "offset");
   const Entry* length_entry = find_entry(tensor, "length");
-  refuse_if(place.data == nullptr || tensor.entries.size() != kEntries || location == nullptr ||
-                offset_entry == nullptr || length_entry == nullptr || location->value != place.location,
+  refuse_if(place.data == nullptr || tensor.entries.size() != 3 || location == nullptr || offset_entry == nullptr ||
+                length_entry == nullptr || location->value != place.location,
             "it may only be in " + quoted(place.location) + ", with an offset and a length");
   const auto offset = read_number(offset_entry->value), length = read_number(length_entry->value);
   refuse_if(!offset || !length, "offset or length is not a number");

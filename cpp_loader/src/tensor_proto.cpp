@@ -16,6 +16,9 @@ namespace {
 using protozero::pbf_reader;
 using protozero::pbf_wire_type;
 
+// Dimensions of an array in numpy, which the other reader takes.
+constexpr std::size_t kMaxRank = 64;
+
 struct Proto {
   TensorValues values;
   std::int32_t data_type = 0;
@@ -136,6 +139,8 @@ TensorValues parse_tensor(std::string_view data, const std::string& member) {
   refuse_if(proto.has_segment || !dtype, "Not a tensor: it comes in segments or has an unknown element type.");
   TensorValues& values = proto.values;
   values.dtype = *dtype;
+  refuse_if(values.shape.size() > kMaxRank || !has_possible_dims(values.shape),
+            "Not a tensor: its dimensions cannot be.");
   const auto count = element_count(values.shape.data(), values.shape.size());
   refuse_if(!count, "Not a tensor: a dimension is negative or the shape too large.");
   if (*dtype == Dtype::string) {

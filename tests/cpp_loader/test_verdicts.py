@@ -312,6 +312,8 @@ EDITS: dict[str, Edit] = {
     "vector: other dims": vector(dims=[5]),
     "vector: a dim to be guessed": vector(dims=[-1]),
     "vector: dims that overflow": vector(dims=[1 << 62, 1 << 62]),
+    "vector: dims that overflow beside none": vector(dims=[0, 1 << 40, 1 << 40], raw_data=b""),
+    "vector: more dims than numpy takes": vector(dims=[1] * 65),
     "vector: short": vector(raw_data=b"abc"),
     "vector: external": vector(data_location=TensorProto.EXTERNAL),
     "vector: typed field": lambda members: members.update(
