@@ -73,8 +73,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise ValueError(f"the key {twice!r} stands twice")
+        for name, _ in pairs:
+            if name in seen:
+                raise ValueError(f"the key {name!r} stands twice")
+            seen.add(name)
     return value
 
 

@@ -487,3 +487,18 @@ def test_a_loop_over_time_in_a_scripted_lstm_takes_other_lengths(tmp_path: Path,
         out, (hidden, cell) = module(torch.from_numpy(x))
         expected = {"output_0": out, "output_1/0": hidden, "output_1/1": cell}
         assert_agrees(result, {"x": x}, {name: value.detach() for name, value in expected.items()})
+
+
+@pytest.mark.parametrize(("old", "new"), [(b"torch.add", b"torch.\x80dd"), (b"def forward", b"def for\xffard")])
+def test_a_file_that_torch_cannot_even_complain_of_is_damaged(tmp_path: Path, old: bytes, new: bytes) -> None:
+    class Net(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + 1
+
+    whole, spoiled = tmp_path / "whole.pt", tmp_path / "spoiled.pt"
+    torch.jit.script(Net()).save(str(whole))
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(spoiled, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(old, new))
+    with pytest.raises(SourceError, match="cannot be read"):
+        capture(Source(SourceKind.TORCHSCRIPT, spoiled), ConvertOptions(inputs=(parse_input_spec("x[2,2]"),)))
