@@ -73,5 +73,5 @@ def _import_graph(graph_def: Any) -> Any:
     """
     try:
         return tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), [])
-    except ValueError as error:
+    except (ValueError, TypeError, IndexError, KeyError) as error:
         raise SourceError(f"TensorFlow does not take the graph: {error}") from error

@@ -102,14 +102,14 @@ def _load(path: Path) -> tuple[Any, bool]:
     try:
         with quiet():
             module: Any = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+            was_training: bool = module.training
+            module.eval()
     except MemoryError:
         raise
     except Exception as error:
         # Whatever torch comes upon: most often a RuntimeError, but an IndexError, or a UnicodeDecodeError where it
         # would tell of an error in words from the file.
         raise SourceError(f"The TorchScript file cannot be read: {first_line(error)}", where=str(path)) from error
-    was_training = module.training
-    module.eval()
     return module, was_training
 
 

@@ -126,3 +126,17 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\xfd")
     with pytest.raises(SourceError, match="not a readable GraphDef"):
         capture(frozen(path), ConvertOptions())
+
+
+def test_a_function_in_the_graph_with_a_type_that_cannot_be_is_damage(tmp_path: Path) -> None:
+    @tf.function
+    def loop(x: Any) -> Any:
+        return tf.while_loop(lambda y: tf.reduce_sum(y) < 9.0, lambda y: (y + x,), (x,))
+
+    graph_def = loop.get_concrete_function(tf.TensorSpec([None, 3], tf.float32, "x")).graph.as_graph_def()
+    for function in graph_def.library.function:
+        function.signature.input_arg[0].type = 0
+    path = tmp_path / "graph.pb"
+    path.write_bytes(graph_def.SerializeToString())
+    with pytest.raises(SourceError, match="does not take the graph"):
+        capture(frozen(path), ConvertOptions())

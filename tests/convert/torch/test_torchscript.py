@@ -489,7 +489,9 @@ def test_a_loop_over_time_in_a_scripted_lstm_takes_other_lengths(tmp_path: Path,
         assert_agrees(result, {"x": x}, {name: value.detach() for name, value in expected.items()})
 
 
-@pytest.mark.parametrize(("old", "new"), [(b"torch.add", b"torch.\x80dd"), (b"def forward", b"def for\xffard")])
+@pytest.mark.parametrize(
+    ("old", "new"), [(b"torch.add", b"torch.\x80dd"), (b"def forward", b"def for\xffard"), (b"training", b"drafting")]
+)
 def test_a_file_that_torch_cannot_even_complain_of_is_damaged(tmp_path: Path, old: bytes, new: bytes) -> None:
     class Net(torch.nn.Module):
         def forward(self, x: Tensor) -> Tensor:
