@@ -23,11 +23,14 @@ dimensions are found, and called dynamic only when the package gave the module's
 
 COMPARISON = """\
 After the proof, a package is compared with its module once more, on inputs that the proof did not choose: `wrong` is
-what differs there by more than a thousandth of the largest output, or in shape or places of NaN."""
+what differs there by more than a thousandth of the largest output, or in shape or places of NaN. `take one size only`
+counts those whose own code refuses every other size; their lines are below."""
 
 HEADER = (
-    "| | architectures | proven | at two batch sizes | and at a second spatial or sequence size | compared | wrong |"
+    "| | architectures | proven | at two batch sizes | and at a second spatial or sequence size "
+    "| take one size only | compared | wrong |"
 )
+FIXED_AXIS = re.compile(r"(\w+), axis (\d+), is always")
 
 
 def write_report(rows: list[Row], names: tuple[str, ...]) -> None:
@@ -46,7 +49,7 @@ def write_report(rows: list[Row], names: tuple[str, ...]) -> None:
         f"{datetime.datetime.now(tz=datetime.UTC).date()}, {versions}:",
         "",
         HEADER,
-        "|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|",
         *(_summary(family, found, names) for family in ("timm", "transformers")),
         "",
         f"Ways taken: {_count(row['way'] for row in proven)}.",
@@ -92,7 +95,8 @@ def _summary(family: str, found: list[Row], names: tuple[str, ...]) -> str:
     wrong = sum(row["result"] == "wrong" for row in rows)
     anew = sum("difference" in row for row in rows)
     tried = f"{len(rows)} of {sum(name.startswith(f'{family}/') for name in names)} tried"
-    return f"| {family} | {tried} | {len(proven)} | {len(batch)} | {len(second)} | {anew} | {wrong} |"
+    single = sum(_refuses_second_size(row) for row in batch if not _takes_second_size(row))
+    return f"| {family} | {tried} | {len(proven)} | {len(batch)} | {len(second)} | {single} | {anew} | {wrong} |"
 
 
 def _is_dynamic(row: Row, axis: int) -> bool:
@@ -102,6 +106,18 @@ def _is_dynamic(row: Row, axis: int) -> bool:
 
 def _takes_second_size(row: Row) -> bool:
     return any(isinstance(dim, str) for dims in row["inputs"].values() for dim in dims[1:])
+
+
+def _refuses_second_size(row: Row) -> bool:
+    """Whether the module's own code refuses every other size of every axis behind batch and channels."""
+    places = {(name, int(axis)) for note in row["notes"] for name, axis in FIXED_AXIS.findall(note)}
+    sizes = {
+        (name, axis)
+        for name, dims in row["inputs"].items()
+        for axis in range(1, len(dims))
+        if not (axis == 1 and len(dims) == 4)
+    }
+    return bool(sizes) and sizes <= places
 
 
 def _count(values: Any) -> str:
