@@ -19,7 +19,7 @@ from transload.convert.torch.quiet import quiet
 from transload.convert.torch.reference import flatten_outputs
 from transload.serialize import Package
 from transload.serialize.errors import TransloadError
-from transload.serialize.interface import Constant, Node, Tensor, input_tensors, leaves
+from transload.serialize.interface import Constant, Node, input_tensors, leaves
 
 WRONG = 1e-3
 """A difference, relative to the largest output, that no rounding explains."""
@@ -109,15 +109,15 @@ def convert(name: str, proof: Literal["quick", "full"]) -> dict[str, Any]:
 def compare_anew(module: torch.nn.Module, arguments: dict[str, Any], package: Package) -> float:
     """The largest difference between module and package on inputs that the proof did not choose.
 
-    As `largest_difference`. Where the batch is dynamic, it is 3.
+    As `largest_difference`. Where the first axis of an input is dynamic, it is one longer.
     """
     [component] = package.components
-    batch = next(iter(component.interface.inputs.values()))
-    grow = isinstance(batch, Tensor) and bool(batch.shape) and isinstance(batch.shape[0], str)
+    shapes = {tensor.name: tensor.shape or () for tensor in input_tensors(component.interface)}
     generator = torch.Generator().manual_seed(7)
     feed = {}
     for name, tensor in _tensors(arguments).items():
-        more = torch.cat([tensor, tensor.flip(0)[:1]]) if grow else tensor
+        grows = bool(shapes[name]) and isinstance(shapes[name][0], str)
+        more = torch.cat([tensor, tensor.flip(0)[:1]]) if grows else tensor
         feed[name] = (
             more + 0.3 * torch.randn(more.shape, generator=generator) if more.is_floating_point() else more.roll(1, -1)
         )

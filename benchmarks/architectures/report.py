@@ -148,6 +148,7 @@ def _fixed(row: Row) -> str:
 
 
 def _cell(text: str) -> str:
-    """A text for a table, with files named as from the folder of their package."""
+    """A text for a table, with files named as from the folder of their package, and without addresses."""
+    text = re.sub(r" at 0x[0-9a-f]+", "", text)
     text = re.sub(r"/\S*?/(site-packages|build/conformance)/", "", text.partition("  next: ")[0])
     return textwrap.shorten(text.replace("|", "\\|"), 400, placeholder=" …")
