@@ -36,11 +36,14 @@ def im2col(
     padded = [b.add_int(size, 2 * pad) for size, pad in zip((height, width), padding, strict=True)]
     rows, columns = map(lambda *each: _places(b, *each), padded, kernel_size, dilation, stride)
     windows = b.Gather(b.Gather(image, rows, axis=2), columns, axis=4)
-    counts = b.mul_int(b.size(rows, 1), b.size(columns, 1))
-    result = b.reshape(
-        b.Transpose(windows, perm=[0, 1, 2, 4, 3, 5]),
-        [batch, b.mul_int(channels, kernel_size[0] * kernel_size[1]), counts],
-    )
+    sizes = [
+        batch,
+        b.mul_int(channels, kernel_size[0] * kernel_size[1]),
+        b.mul_int(b.size(rows, 1), b.size(columns, 1)),
+    ]
+    # Every size by itself: none can be told from the others where the batch is empty.
+    columned = b.Reshape(b.Transpose(windows, perm=[0, 1, 2, 4, 3, 5]), b.int_vector(sizes), allowzero=1)
+    result = b.with_sizes(columned, sizes)
     return result if b.rank(self) == 4 else b.squeeze(result, 0)
 
 
