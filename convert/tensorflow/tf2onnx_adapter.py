@@ -21,6 +21,7 @@ from transload.convert.tensorflow.operators import tf2onnx_handlers
 from transload.convert.tensorflow.opset import TF2ONNX_OPSET, raise_opset
 from transload.convert.tensorflow.own_functions import keep_shapes, own_functions
 from transload.convert.tensorflow.rounding_casts import protect_rounding, unprotect_rounding
+from transload.convert.tensorflow.scalar_addends import widen_scalar_addends
 from transload.convert.tensorflow.table_content import Table
 from transload.convert.tensorflow.transposed_reductions import ReduceBeforeTransposePass
 from transload.serialize.errors import UnsupportedError, UnsupportedOperation
@@ -202,6 +203,7 @@ def _try_to_convert(parse: Callable[[], Any], target: Target, catch_errors: bool
         converted = parse()
         _refuse(collector.operations)
         protect_rounding(converted)
+        widen_scalar_addends(converted)
         optimized = tf2onnx.optimizer.optimize_graph(converted, catch_errors=catch_errors, optimizers=OPTIMIZERS)
         written = unprotect_rounding(_to_ir(optimized.make_model("")))
         model = raise_opset(ReduceBeforeTransposePass()(written).model, target.opset)
