@@ -61,7 +61,10 @@ def convert_upstream(each: Program) -> Outcome:
 
     module = make_module(each)
     feed = _make_feed(each)
-    expected = {name: value.numpy() for name, value in module.serve(*map(tf.constant, feed.values())).items()}
+    try:
+        expected = {name: value.numpy() for name, value in module.serve(*map(tf.constant, feed.values())).items()}
+    except tf.errors.OpError as error:
+        return Outcome(each.name, "not run", f"TensorFlow itself refuses: {_line(error)}")
     try:
         with _silence_loggers(), silence():
             model, _ = convert.from_function(module.serve, input_signature=list(each.specs), opset=UPSTREAM_OPSET)
