@@ -62,8 +62,8 @@ def _summary(outcomes: Sequence[Outcome], missing: Sequence[str]) -> list[str]:
     lines = [
         f"- {_count(outcomes, lambda each: each.proven)} are proven, at several batch sizes.",
         f"- {_count(outcomes, lambda each: each.ours_peak_bytes <= _bound(each))} stay within the bound of memory.",
-        f"  What we import beside TensorFlow (tf2onnx, ONNX, onnx_ir, ONNX Runtime) takes {imports / 1e6:.0f} MB for any",
-        f"  model, more than three times the weights of the small ones; without these, {within} would.",
+        f"  What we import beside TensorFlow (tf2onnx, ONNX, onnx_ir, ONNX Runtime) takes {imports / 1e6:.0f} MB for",
+        f"  any model, more than three times the weights of the small ones; without these, {within} would.",
         f"- {fast} of the larger half take at most {TIME_LIMIT} of tf2onnx's time{spread}.",
         f"- {_count(timed, lambda each: each.latency_ratio <= LATENCY_LIMIT)} are no slower than tf2onnx's graph, "
         f"within {LATENCY_LIMIT - 1:.0%}.",

@@ -58,6 +58,7 @@ class _Copies:
             new_name, count = f"{name}_{count}", count + 1
         self._used.add(new_name)
         copy.signature.name = new_name
+        _rename_arguments(copy, f"_{len(self._used)}")
         del copy.attr["_input_shapes"].list.shape[:]
         copy.attr["_input_shapes"].list.shape.extend(shape.as_proto() for shape in shapes)
         with self.graph.as_default():
@@ -65,6 +66,25 @@ class _Copies:
         self.visit(copy.node_def, inner)
         self.made.append(copy)
         return new_name
+
+
+def _rename_arguments(function: Any, suffix: str) -> None:
+    """Give a FunctionDef's arguments names that no function inside of it has.
+
+    tf2onnx puts what a call gives in the place of an argument by its name, in loops inside of the function too.
+    """
+    names = {argument.name: argument.name + suffix for argument in function.signature.input_arg}
+    for argument in function.signature.input_arg:
+        argument.name = names[argument.name]
+
+    def renamed(name: str) -> str:
+        base, colon, place = name.removeprefix("^").partition(":")
+        return name[: name.startswith("^")] + names.get(base, base) + colon + place
+
+    for node in function.node_def:
+        node.input[:] = [renamed(name) for name in node.input]
+    for result in list(function.ret):
+        function.ret[result] = renamed(function.ret[result])
 
 
 def _input_shapes(op: Any) -> list[Any]:

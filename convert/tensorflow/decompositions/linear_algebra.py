@@ -186,6 +186,7 @@ def qr(op: Any, x: Any) -> tuple[Any, Any]:
     matrix = _wide(x)
     rows, columns = tf.shape(matrix)[-2], tf.shape(matrix)[-1]
     numbers = tf.range(rows)[:, tf.newaxis]
+    smallest = 2.0**-1022 if x.dtype == tf.float64 else 2.0**-126
     square = tf.matmul(matrix, matrix, transpose_b=True)
     start = _identity_like(square)
 
@@ -195,7 +196,8 @@ def qr(op: Any, x: Any) -> tuple[Any, Any]:
         head = _row_of(column, index)
         rest = tf.where(numbers > index, column, tf.zeros_like(column))
         norm = tf.sqrt(tf.reduce_sum(below * below, axis=-2, keepdims=True))
-        is_done = tf.equal(tf.reduce_sum(rest * rest, axis=-2, keepdims=True), 0.0)
+        # What Eigen takes for nothing below the diagonal, so that no sign turns there.
+        is_done = tf.reduce_sum(rest * rest, axis=-2, keepdims=True) <= smallest
         target = tf.where(head >= 0, -norm, norm)
         vector = tf.where(tf.equal(numbers, index), head - target, rest)
         size = tf.reduce_sum(vector * vector, axis=-2, keepdims=True)

@@ -11,23 +11,21 @@ from tensorflow_programs.program import load_programs, sample_programs
 from benchmarks.tensorflow_operators.case import convert_program, convert_upstream
 from benchmarks.tensorflow_operators.known_failures import KNOWN_FAILURES, compare_failures
 
-FAILS_WITHOUT_PROOF = ("linear_algebra.matrix_exponential",)
-"""Of the known failures those that fail with the quick proof too: ONNX Runtime does not take their graphs."""
-
 PER_FAMILY = 7
 """Programs of each family that run here, evenly spread."""
 
 
-NAMES = sorted({*(each.name for each in sample_programs(PER_FAMILY)), *FAILS_WITHOUT_PROOF})
+# Loops in branches in branches in loops: tf2onnx mixed up their arguments.
+NESTED = "linear_algebra.matrix_exponential"
+
+NAMES = sorted({*(each.name for each in sample_programs(PER_FAMILY)), NESTED})
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_program_is_proven_or_refused_as_it_states(name: str) -> None:
     program = load_programs()[name]
     outcome = convert_program(program, "quick")
-    if name in FAILS_WITHOUT_PROOF:
-        assert outcome.kind == "failed", "it no longer fails; take it off the known failures"
-    elif program.refused is None:
+    if program.refused is None:
         assert outcome.kind == "proven", outcome.reason
     else:
         assert outcome.kind == "refused"
@@ -70,17 +68,13 @@ def test_a_program_stands_the_full_proof(name: str) -> None:
 def test_known_failures_are_programs_that_are_not_refused() -> None:
     programs = load_programs()
     assert all(programs[name].refused is None for name in KNOWN_FAILURES)
-    assert set(FAILS_WITHOUT_PROOF) <= KNOWN_FAILURES.keys()
 
 
-KNOWN = "linear_algebra.matrix_exponential"
-
-
-def test_failures_that_are_not_known_and_known_ones_that_pass_are_told_apart() -> None:
-    assert compare_failures({KNOWN}, {KNOWN, "signals.rfft_ortho"}) == []
+def test_failures_that_are_not_known_and_known_ones_that_pass_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KNOWN_FAILURES, "signals.fft", "NaN in other places")
+    assert compare_failures({"signals.fft"}, {"signals.fft", "signals.rfft_ortho"}) == []
     assert compare_failures({"elementwise.sin"}, {"elementwise.sin"}) == ["elementwise.sin fails, which is not known"]
-    (line,) = compare_failures(set(), {KNOWN})
-    assert line.startswith(f"{KNOWN} no longer fails: ")
+    assert compare_failures(set(), {"signals.fft"}) == ["signals.fft no longer fails: NaN in other places"]
 
 
 def test_there_are_programs_of_every_family() -> None:
