@@ -73,7 +73,7 @@ def _rename_arguments(function: Any, suffix: str) -> None:
 
     tf2onnx puts what a call gives in the place of an argument by its name, in loops inside of the function too.
     """
-    names = {argument.name: argument.name + suffix for argument in function.signature.input_arg}
+    names: dict[str, str] = {argument.name: argument.name + suffix for argument in function.signature.input_arg}
     for argument in function.signature.input_arg:
         argument.name = names[argument.name]
 
