@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from ctypes import byref, c_char_p, c_int, c_int64, c_size_t, c_void_p, string_at
 from pathlib import Path
@@ -14,9 +15,9 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from loader import FLOAT32, Loader, run_command
+from loader import FLOAT32, Loader, LoaderError, run_command
 from onnx import TensorProto, helper, numpy_helper
-from packages import linear_component
+from packages import linear_component, rebuild
 
 from transload.runtime import load
 from transload.runtime.configuration import Configuration
@@ -165,6 +166,25 @@ def test_operators_of_onnx_runtime_s_own_are_taken(package: PackageFile, tmp_pat
     opened = open_package(Package("m", (convolution_component(),)).save(tmp_path / "conv.tload"))
     assert b"com.microsoft" in read_entry(store(opened)).model_bytes()
     check_both(opened.path, "tuned", np.linspace(-1, 1, 2 * 64 * 64, dtype=np.float32).reshape(2, 64, 8, 8))
+
+
+def test_operators_of_onnx_runtime_s_own_are_taken_in_an_embedded_variant_and_nowhere_else(
+    package: PackageFile, tmp_path: Path
+) -> None:
+    opened = open_package(Package("m", (convolution_component(),)).save(tmp_path / "conv.tload"))
+    path = embed(opened, tmp_path / "with.tload")
+    with zipfile.ZipFile(path) as archive:
+        tuned = next(name for name in archive.namelist() if name.endswith("/model.onnx") and "/tuned-" in name)
+        graph = archive.read(tuned)
+    assert b"com.microsoft" in graph
+    check_both(path, "tuned", np.linspace(-1, 1, 2 * 64 * 64, dtype=np.float32).reshape(2, 64, 8, 8))
+    # The same graph in the place of the portable one.
+    path.write_bytes(rebuild(path.read_bytes(), lambda members: members.update({"forward/portable/model.onnx": graph})))
+    with pytest.raises(PackageError) as ours:
+        open_package(path).model_proto("forward")
+    with pytest.raises(LoaderError) as theirs:
+        Loader().check(path)
+    assert ours.value.rule == theirs.value.rule == "onnx-domains"
 
 
 def test_switches_that_leave_tuned_variants_out(package: PackageFile) -> None:
