@@ -20,26 +20,42 @@ def floor_mod(g: Emitter) -> str:
     if g.dtype(x) not in FLOATS:
         return str(g.Mod(x, y))
     remainder = g.Mod(x, y, fmod=1)
-    zero = g.CastLike(np.array(0, np.float32), x)
-    wrong = g.And(g.Not(g.Equal(remainder, zero)), g.Xor(g.Less(remainder, zero), g.Less(y, zero)))
-    return str(g.Where(wrong, g.Add(remainder, y), remainder))
+    return str(g.Where(_has_other_sign(g, remainder, y), g.Add(remainder, y), remainder))
+
+
+def _has_other_sign(g: Emitter, remainder: str, divisor: str) -> str:
+    """Whether a remainder is not zero and has another sign than the divisor."""
+    zero = g.CastLike(np.array(0, np.float32), divisor)
+    signs = g.Xor(g.Less(remainder, zero), g.Less(divisor, zero))
+    return str(g.And(g.Not(g.Equal(remainder, zero)), signs))
 
 
 @operator("FloorDiv")
 def floor_div(g: Emitter) -> str:
-    """tf2onnx rounds quotients of integers towards zero."""
+    """tf2onnx rounds quotients of integers towards zero. Taking off the remainder first, which is shorter, overflows at
+    the lowest integer."""
     x, y = g.inputs
     dtype = g.dtype(x)
     if dtype in FLOATS:
         return str(g.Floor(g.Div(x, y)))
     if dtype not in DIVIDED:
         x, y = g.Cast(x, to=INT64), g.Cast(y, to=INT64)
-    return str(g.Cast(g.Div(g.Sub(x, g.Mod(x, y)), y), to=dtype))
+    quotient = g.Div(x, y)
+    less = g.Sub(quotient, g.CastLike(np.array(1, np.float32), x))
+    remainder = g.Sub(x, g.Mul(quotient, y))
+    return str(g.Cast(g.Where(_has_other_sign(g, remainder, y), less, quotient), to=dtype))
 
 
 @operator("TruncateMod", "Mod")
 def truncate_mod(g: Emitter) -> str:
-    return str(g.Mod(*g.inputs, fmod=1))
+    """ONNX Runtime computes `fmod` of integers in float64."""
+    x, y = g.inputs
+    dtype = g.dtype(x)
+    if dtype in FLOATS:
+        return str(g.Mod(x, y, fmod=1))
+    if dtype not in DIVIDED:
+        x, y = g.Cast(x, to=INT64), g.Cast(y, to=INT64)
+    return str(g.Cast(g.Sub(x, g.Mul(g.Div(x, y), y)), to=dtype))
 
 
 @operator("Log")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import namedtuple
 from typing import Any
 
@@ -102,3 +103,17 @@ def test_each_function_of_a_module_is_a_component(two_signatures: TwoSignatures)
     ours = run_capture(serve, feed)
     for name in ("sum", "product"):
         np.testing.assert_allclose(ours[name], expected[name], rtol=1e-5, atol=1e-5)
+
+
+def test_integers_are_divided_exactly_at_the_edges_of_their_range() -> None:
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="n")])
+    def divide(n: Any) -> Any:
+        return tf.math.floordiv(n, 3), tf.math.floordiv(n, -4), tf.truncatemod(n, 3)
+
+    source = detect_source(divide)
+    (found,) = tf_function.capture(source, ConvertOptions())
+    edges = [-(1 << 63), -(1 << 63) + 1, -7, -6, -1, 0, 5, (1 << 53) + 1, (1 << 63) - 2]
+    by_three, by_minus_four, rest = run_capture(found, {"n": np.array(edges)}).values()
+    assert by_three.tolist() == [number // 3 for number in edges]
+    assert by_minus_four.tolist() == [number // -4 for number in edges]
+    assert rest.tolist() == [int(math.copysign(abs(number) % 3, number)) for number in edges]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from transload.convert.torch.script.builder import Builder, Operand
@@ -221,18 +222,26 @@ def floor_divide(b: Builder, self: ir.Value, other: Operand) -> ir.Value:
     assert one.dtype is not None
     dtype = one.dtype
     if not is_float(dtype):
-        # ONNX divides integers towards zero; its Mod has the divisor's sign.
+        # ONNX divides integers towards zero. Taking off a remainder first would overflow at the lowest integer.
         one, two = _wide(b, one, two)
-        return b.cast(b.Div(b.Sub(one, b.Mod(one, two)), two), dtype)
+        quotient = b.Div(one, two)
+        rest = b.Sub(one, b.Mul(quotient, two))
+        return b.cast(b.Where(_has_other_sign(b, rest, two), b.Sub(quotient, 1), quotient), dtype)
     # As c10's div_floor: by way of the remainder, so that 0.6 // 0.2 is 2.
     rest = b.Mod(one, two, fmod=1)
     quotient = b.Div(b.Sub(one, rest), two)
-    quotient = b.Where(
-        b.And(b.Not(b.Equal(rest, 0)), b.Xor(b.Less(two, 0), b.Less(rest, 0))), b.Sub(quotient, 1), quotient
-    )
+    quotient = b.Where(_has_other_sign(b, rest, two), b.Sub(quotient, 1), quotient)
     floor = b.Floor(quotient)
     floor = b.Where(b.Greater(b.Sub(quotient, floor), 0.5), b.Add(floor, 1), floor)
     return b.Where(b.Equal(two, 0), b.Div(one, two), floor)
+
+
+def _has_other_sign(b: Builder, rest: ir.Value, divisor: ir.Value) -> ir.Value:
+    """Whether a remainder is not zero and has another sign than the divisor."""
+    known = ir.convenience.get_const_tensor(divisor)
+    if known is not None and bool(np.all(known.numpy() > 0)):
+        return b.Less(rest, 0)
+    return b.And(b.Not(b.Equal(rest, 0)), b.Xor(b.Less(rest, 0), b.Less(divisor, 0)))
 
 
 def _wide(b: Builder, *values: ir.Value) -> list[ir.Value]:
@@ -256,15 +265,18 @@ def remainder(b: Builder, self: Operand, other: Operand) -> ir.Value:
     if not is_float(one.dtype):
         return b.Mod(one, two)
     rest = b.Mod(one, two, fmod=1)
-    # The sign of the divisor.
-    wrong = b.And(b.Not(b.Equal(rest, 0)), b.Xor(b.Less(rest, 0), b.Less(two, 0)))
-    return b.Where(wrong, b.Add(rest, two), rest)
+    return b.Where(_has_other_sign(b, rest, two), b.Add(rest, two), rest)
 
 
 @handler("aten::fmod.Tensor", "aten::fmod.Scalar")
 def fmod(b: Builder, self: ir.Value, other: Operand) -> ir.Value:
     one, two = b.promoted(self, other)
-    return b.Mod(one, two, fmod=1)
+    assert one.dtype is not None
+    if is_float(one.dtype):
+        return b.Mod(one, two, fmod=1)
+    # ONNX Runtime computes `fmod` of integers in float64.
+    wide = _wide(b, one, two)
+    return b.cast(b.Sub(wide[0], b.Mul(b.Div(*wide), wide[1])), one.dtype)
 
 
 @handler("aten::pow.Tensor_Tensor", "aten::pow.Tensor_Scalar", "aten::pow.Scalar")
