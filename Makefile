@@ -6,7 +6,7 @@ TYPING := build/typing/transload
 
 LOADER := build/cpp
 
-.PHONY: setup demo test lint types loader loader-test fuzz-loader fuzz-convert sanitize old-runtimes tidy unit broken fuzz bench mutation audit conformance conformance-keras conformance-tensorflow clean locked
+.PHONY: setup demo test lint types loader loader-test fuzz-loader fuzz-convert sanitize old-runtimes tidy unit broken fuzz bench mutation culprits comparators audit conformance conformance-keras conformance-tensorflow clean locked
 
 setup: $(STAMP)
 
@@ -110,6 +110,15 @@ bench-load-cpp: loader
 
 mutation: setup
 	$(PYTHON) -m benchmarks.mutation
+
+culprits: setup
+	$(PYTHON) -m benchmarks.culprits
+
+# polygraphy beside the others, so that nothing else meets it.
+COMPARATORS := build/comparators
+comparators: setup
+	[ -d $(COMPARATORS)/polygraphy ] || $(PYTHON) -m pip install --quiet --no-deps --target $(COMPARATORS) polygraphy==0.53.6
+	PYTHONPATH=$(COMPARATORS) $(PYTHON) -m benchmarks.comparators
 
 conformance: setup
 	$(PYTHON) -m benchmarks.torch_operators

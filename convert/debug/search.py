@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from transload.convert.capture import Array, Feed, Tappable
+from transload.convert.capture import Array, Tappable
 from transload.convert.compare.models import Opened, describe_inputs, open_models
-from transload.convert.debug.culprit import Culprit, find_changed, find_culprit, match_taps
+from transload.convert.debug.culprit import Culprit, find_changed, find_culprit
 from transload.convert.debug.finding import Finding, Statistics
-from transload.convert.equivalence.graph_runs import run_in_runtime, show_values
+from transload.convert.debug.known_values import Fresh, Known, find_known
+from transload.convert.equivalence.graph_runs import show_values
 from transload.convert.options import ConvertOptions
 from transload.runtime.comparison import compare_outputs, default_tolerance, format_rows
 from transload.serialize.errors import UnsupportedError, UsageError
@@ -40,7 +41,7 @@ def debug_package(
         return _debug_alone(opened[0], feeds or [opened[0].capture.example])
     described = options if options.inputs or options.example else replace(options, inputs=describe_inputs(opened[0]))
     for ours, theirs in _pair_components(opened, open_models(source, described)):
-        finding = _debug_against(ours, theirs, feeds or [ours.capture.example])
+        finding = debug_component(ours, theirs, feeds or [ours.capture.example])
         if finding.node:
             return finding
     return finding
@@ -60,7 +61,8 @@ def _pair_components(opened: list[Opened], sources: list[Opened]) -> list[tuple[
     return [(each, by_name[each.capture.component]) for each in opened]
 
 
-def _debug_against(ours: Opened, theirs: Opened, feeds: list[dict[str, Array]]) -> Finding:
+def debug_component(ours: Opened, theirs: Opened, feeds: Sequence[Mapping[str, Array]]) -> Finding:
+    """As `debug_package`, for one component and its source, which are open already."""
     reference = theirs.capture.reference
     if not isinstance(reference, Tappable):
         raise UnsupportedError(
@@ -74,16 +76,16 @@ def _debug_against(ours: Opened, theirs: Opened, feeds: list[dict[str, Array]]) 
     for feed in feeds:
         runs += 1
         given = {inputs[name]: array for name, array in feed.items()}
-        expected = {outputs[name]: array for name, array in reference.run(given).items()}
+        source = reference.run(given)
+        expected = {outputs[name]: array for name, array in source.items()}
         if all(row.passed for row in compare_outputs(ours.plain(feed), expected, {})):
             continue
         runs += 1
         taps = reference.tap(given)
-        names = match_taps(model, taps) or match_taps(theirs.capture.model, taps)
-        names = _keep_layout(theirs.capture.model, names, given, taps)
-        found = find_culprit(model, feed, taps, expected, names=names)
+        known = find_known(model, feed, Fresh(theirs.capture.model, given, source), taps)
+        found = find_culprit(model, feed, known, expected)
         if found is not None:
-            return _report(found, model, theirs.capture.model, len(names), runs)
+            return _report(found, model, theirs.capture.model, len(known.values), runs)
         return Finding("The outputs differ, but no node does on the source's own values.", source_runs=runs)
     return Finding("Source and package agree on these inputs.", source_runs=runs)
 
@@ -97,25 +99,15 @@ def _pair(one: Sequence[Tensor], other: Sequence[Tensor]) -> dict[str, str]:
     return {a.name: b.name for a, b in zip(one, other, strict=True)}
 
 
-def _keep_layout(fresh: ir.Model, names: Mapping[str, str], feed: Mapping[str, Array], taps: Feed) -> dict[str, str]:
-    """The matches whose tensor a fresh capture has in the source's own shape: images may come with axes swapped."""
-    copy = fresh.clone()
-    shown = [value for node in copy.graph for value in node.outputs if value.name in names]
-    for value in shown:
-        value.shape = None
-    copy.graph.outputs.extend(value for value in shown if value not in copy.graph.outputs)
-    found = run_in_runtime(copy, feed) or {}
-    return {name: tap for name, tap in names.items() if name not in found or found[name].shape == taps[tap].shape}
-
-
 def _report(found: Culprit, model: ir.Model, fresh: ir.Model | None, matched: int, runs: int) -> Finding:
     node, region = found.node, found.region
-    changed = "" if fresh is None else find_changed(region, model, fresh)
-    told = next((each for each in model.graph if each.name == changed), None)
+    # A graph of another converter has other nodes altogether.
+    own = fresh is not None and {each.name for each in fresh.graph} & {each.name for each in model.graph}
+    told = find_changed(region, model, fresh) if fresh is not None and own else None
     where = f" ({found.line})" if found.line else ""
     summary = f"The first difference is at {node!r}, {found.op_type}{where}."
     if told is not None:
-        node = changed
+        node = told.name or ""
         summary = (
             f"The first difference is made by {node!r}, {told.op_type}, which a fresh capture has otherwise{where}."
         )
@@ -163,8 +155,7 @@ def _debug_alone(ours: Opened, feeds: list[dict[str, Array]]) -> Finding:
                 hint="Give the source with --source.",
             )
         expected = {name: values[name] for name in plain}
-        own_names = {name: name for name in values}
-        found = find_culprit(model, feed, values, expected, names=own_names)
+        found = find_culprit(model, feed, Known(values, {}), expected)
         if found is not None:
             return _report(found, model, None, len(values), 0)
         rows = compare_outputs(ours.optimized(feed), plain, {n: default_tolerance(a) for n, a in plain.items()})

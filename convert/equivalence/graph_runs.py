@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import ml_dtypes
 import numpy as np
@@ -67,6 +67,18 @@ def run_in_runtime(model: ir.Model, feed: Feed) -> dict[str, Array] | None:
     """As `open_in_runtime`, for one feed."""
     run = open_in_runtime(model)
     return None if run is None else run(feed)
+
+
+def show_in_runtime(model: ir.Model, feed: Feed, names: Iterable[str]) -> dict[str, Array] | None:
+    """What a graph computes at its outputs and at values of these names; None where it cannot run."""
+    wanted = set(names)
+    copy = model.clone()
+    shown = [value for node in copy.graph for value in node.outputs if value.name in wanted]
+    for value in shown:
+        # The shapes that the graph declares are those of all inputs, not of this one.
+        value.shape = None
+    copy.graph.outputs.extend(value for value in shown if value not in copy.graph.outputs)
+    return run_in_runtime(copy, feed)
 
 
 def run_in_reference(model: ir.Model, feed: Feed) -> dict[str, Array] | None:

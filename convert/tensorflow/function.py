@@ -64,7 +64,8 @@ class FunctionReference:
         """Intermediate values, as `Tappable.tap` says: every tensor of the function's own graph, by its name."""
         from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-        frozen = convert_variables_to_constants_v2(self.named.function)
+        # Lowered loops would show tensors that have a value for each turn.
+        frozen = convert_variables_to_constants_v2(self.named.function, lower_control_flow=False)
         wanted = [
             tensor
             for operation in frozen.graph.get_operations()

@@ -78,6 +78,21 @@ def test_the_changed_node_is_named_with_its_source_line_and_shown_alone(
     assert float(np.max(value)) == pytest.approx(found.ours.high)
 
 
+def test_a_node_that_a_fresh_capture_lacks_is_named_not_the_one_that_reads_it(
+    files: tuple[Path, onnx.ModelProto], tmp_path: Path
+) -> None:
+    source, model = files
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    index, reader = next((i, node) for i, node in enumerate(copy.graph.node) if node.op_type == "Tanh")
+    copy.graph.node.insert(index, helper.make_node("Ceil", [reader.input[0]], ["put in"], "put in"))
+    copy.graph.node[index + 1].input[0] = "put in"
+    onnx.save(copy, tmp_path / "wrong.onnx")
+    found = debug_package(str(tmp_path / "wrong.onnx"), str(source), ConvertOptions())
+    assert found.node == "put in"
+    assert found.region == ("put in", reader.name)
+
+
 def test_a_package_without_a_fault_has_no_culprit(files: tuple[Path, onnx.ModelProto], tmp_path: Path) -> None:
     source, model = files
     onnx.save(model, tmp_path / "right.onnx")
