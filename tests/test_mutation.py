@@ -25,7 +25,7 @@ def test_every_fault_in_a_small_model_is_caught_or_proven_to_change_nothing(name
     assert {key for key, outcome in outcomes.items() if outcome == "survived"} == set()
 
 
-@pytest.mark.parametrize("name", ["rounding", "tagger"])
+@pytest.mark.parametrize("name", ["rounding", "tagger", "branching", "ranking", "integers"])
 def test_no_alarm_is_raised_without_a_fault(name: str) -> None:
     capture = BY_NAME[name].capture()
     for seed in range(2):

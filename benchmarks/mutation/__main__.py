@@ -5,79 +5,42 @@ from __future__ import annotations
 import datetime
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 
-from benchmarks.mutation.models import MODELS, Model
+from benchmarks.mutation.models import MODELS
+from benchmarks.mutation.one_model import ALARM_SEEDS, Alarm, run_one, use_one_thread
 from benchmarks.mutation.operators import OPERATORS
-from benchmarks.mutation.suite import Mutant, check, run_model
-from transload.serialize.errors import MismatchError
+from benchmarks.mutation.suite import Mutant
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "mutation.md"
-ALARM_SEEDS = 20
+PROCESSES = 2
 
 EXPLANATIONS = {
-    ("mlp", "cut off at 50"): "a hidden value above 50 saturates the softmax behind it with and without the fault",
     ("attention", "NaN turned to zero"): "the values that the weights are multiplied with hold the same NaN",
-    ("branching", "comparison with equality, or without"): "no input set that is tried sums to 1.5 exactly",
-    ("losses", "NaN turned to zero"): "the vector that the norm divides holds the same NaN, and is summed",
-    ("shaping", "narrowed to float16"): "a batch counter is exact in float16 up to 2048; no batch so large is tried",
-    (
-        "activations",
-        "comparison with equality, or without",
-    ): "at the threshold both sides of softplus round to one number",
-    ("tf-image", "NaN turned to zero"): "ONNX Runtime's MaxPool loses NaN by itself, so these sets count as undefined",
 }
 """Why a fault is not found, by model and fault."""
 
-REASONS = {
-    "ranking": "which of equal elements `torch.topk` names first is not defined, and ONNX has a rule for it",
-    "integers": "floor division takes the remainder off first, which overflows at the lowest integer",
-}
+REASONS: dict[str, str] = {}
 """Why a model is refused without a fault."""
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """The check refused a model without a fault, with so many of the seeds."""
-
-    model: str
-    what: str
-    seeds: int
 
 
 def main(names: list[str]) -> int:
     """Run the suite over the models named, or all of them; gives 1 where a survivor has no explanation."""
-    models = [model for model in MODELS if not names or model.name in names]
-    alarms = [alarm for model in models for alarm in find_alarms(model)]
-    healthy = [model for model in models if model.name not in {alarm.model for alarm in alarms}]
-    mutants = [mutant for model in healthy for mutant in _say(model.name, list(run_model(model, seed=0)))]
-    text = write_page(mutants, alarms, len(healthy))
+    known = [model.name for model in MODELS if not names or model.name in names]
+    # Fresh processes of one thread each: the models are small, and frameworks do not survive a fork.
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn"), initializer=use_one_thread) as pool:
+        results = list(pool.map(run_one, known))
+    alarms = [alarm for each in results for alarm in each.alarms]
+    mutants = [mutant for each in results for mutant in each.mutants]
+    text = write_page(mutants, alarms, sum(not each.alarms for each in results))
     if not names:
         PAGE.write_text(text)
     print(text)
     unexplained = [each for each in survivors(mutants) if (each.model, each.operator) not in EXPLANATIONS]
     return int(bool(unexplained or alarms))
-
-
-def find_alarms(model: Model) -> Iterator[Alarm]:
-    """What the check says of a model without a fault."""
-    capture = model.capture()
-    seeds: dict[str, int] = Counter()
-    for seed in range(ALARM_SEEDS):
-        try:
-            check(capture, model.options(seed))
-        except MismatchError as error:
-            seeds[error.what.splitlines()[0]] += 1
-    yield from (Alarm(model.name, what, count) for what, count in seeds.items())
-    print(f"{model.name}: {ALARM_SEEDS} seeds without a fault, {sum(seeds.values())} alarms", file=sys.stderr)
-
-
-def _say(name: str, found: list[Mutant]) -> list[Mutant]:
-    print(f"{name}: {dict(Counter(each.outcome for each in found))}", file=sys.stderr)
-    return found
 
 
 def survivors(mutants: list[Mutant]) -> list[Mutant]:

@@ -12,6 +12,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from benchmarks.mutation.operators import constant
 from benchmarks.mutation.ranges import Range, find_ranges
 from transload.convert.capture import Capture
+from transload.convert.equivalence.graph_runs import run_in_runtime
 
 CLAMPED = 1 << 62
 """Bounds of slices beyond this are cut to the tensor's size, whatever that is."""
@@ -28,13 +29,15 @@ def prove_equivalent(capture: Capture, index: int, operator: str, mutant: ir.Mod
     6. The value is only compared with numbers below the bound, or only indexes a table that the narrower dtype spans.
     7. What reads the value has another operand that is NaN for the same inputs.
     8. The same number is added to every element of what goes into a softmax, which takes it off again.
+    9. A comparison decides, where both sides are equal, between two values that are the same number there.
+    10. A vector is divided by its own norm and summed: where the norm is NaN, so is an element of the vector.
     """
     if _bytes(capture.model) == _bytes(mutant):
         return "without what no output needs, both graphs are the same, byte for byte"
     node = list(capture.model.graph.all_nodes())[index]
     if node.graph is not capture.model.graph:
         return ""
-    ranges = find_ranges(capture.model)
+    ranges = find_ranges(capture.model, nan_never_wins=capture.source.framework == "tensorflow")
     known = ranges[node.outputs[0]]
     if (limit := re.fullmatch(r"cut off at (\d+)", operator)) and known.high <= float(limit[1]):
         return f"the value is at most {known.high:g} for all inputs"
@@ -50,6 +53,10 @@ def prove_equivalent(capture: Capture, index: int, operator: str, mutant: ir.Mod
         return f"the value only indexes a table of {rows} rows, beyond which the source has no answer"
     if operator == "NaN turned to zero" and _is_absorbed(node):
         return "what reads the value is NaN for the same inputs without it"
+    if operator == "NaN turned to zero" and _divides_own_vector(node):
+        return "the vector that the norm divides holds the same NaN, and is summed up"
+    if operator == "comparison with equality, or without" and _chooses_equals(capture.model, node):
+        return "where both sides are equal, both choices are the same number"
     if operator == "narrowed to float16" and known.low == known.high and _fits_float16(known):
         return f"the value is {known.low:g} for all inputs, which float16 holds exactly"
     if operator.startswith("slice ") and _is_clamped(node, 1 if "begins" in operator else 2):
@@ -137,6 +144,83 @@ def _is_absorbed(node: ir.Node) -> bool:
         return False
     user, place = uses[0]
     return bool(_carried(node.inputs[0]) & _carried(user.inputs[1 - place]))
+
+
+def _divides_own_vector(node: ir.Node) -> bool:
+    """Whether a norm, or its maximum with a constant, only divides the vector that it is the norm of, and the quotient
+    is summed up along the same axes, by way of products."""
+    norm = node
+    while norm.op_type in ("Max", "Unsqueeze", "Expand") and norm.inputs[0] is not None:
+        producer = norm.inputs[0].producer()
+        if producer is None:
+            return False
+        norm = producer
+    divided = _only_user(node.outputs[0], ("Max", "Unsqueeze", "Expand"))
+    if norm.op_type != "ReduceL2" or divided is None or divided.op_type != "Div" or divided.inputs[0] != norm.inputs[0]:
+        return False
+    summed = _only_user(divided.outputs[0], ("Mul",))
+    axes = constant(norm, 1)
+    other = None if summed is None or summed.op_type != "ReduceSum" else constant(summed, 1)
+    return axes is not None and other is not None and bool(np.array_equal(axes, other))
+
+
+def _only_user(value: ir.Value, passing: tuple[str, ...]) -> ir.Node | None:
+    """The one node that reads a value, behind those of some types; None where several do."""
+    while True:
+        uses = list(value.uses())
+        if len(uses) != 1 or value.is_graph_output():
+            return None
+        user = uses[0][0]
+        if user.op_type not in passing:
+            return user
+        value = user.outputs[0]
+
+
+_ELEMENTWISE = frozenset(
+    {"Exp", "Log", "Softplus", "Add", "Sub", "Mul", "Div", "Neg", "Abs", "Relu", "Identity", "Log1p"}
+)
+
+
+def _chooses_equals(model: ir.Model, node: ir.Node) -> bool:
+    """Whether a comparison of a value with one number only chooses between two functions of the value, element by
+    element, that are the same at that number, bit by bit."""
+    value, threshold = node.inputs[0], constant(node, 1)
+    user = _only_user(node.outputs[0], ())
+    if value is None or threshold is None or threshold.size != 1 or user is None or user.op_type != "Where":
+        return False
+    if user.inputs[0] is not node.outputs[0] or not all(_is_function_of(each, value) for each in user.inputs[1:]):
+        return False
+    copy = model.clone()
+    made = next(each for each in copy.graph if each.name == node.name)
+    chosen = next(each for each in copy.graph if each.name == user.name)
+    given = made.inputs[0]
+    assert given is not None and given.dtype is not None
+    place = ir.Value(name="at_equality", type=ir.TensorType(given.dtype), shape=ir.Shape([1]))
+    given.replace_all_uses_with(place)
+    copy.graph.inputs[:] = [place]
+    # The value itself may be one of the choices.
+    copy.graph.outputs[:] = [each for each in chosen.inputs[1:] if each is not None and each is not place]
+    for each in copy.graph.outputs:
+        each.shape = None
+    RemoveUnusedNodesPass()(copy)
+    found = run_in_runtime(copy, {"at_equality": threshold.reshape(1)})
+    if found is None:
+        return False
+    numbers = [array.tobytes() for array in found.values()]
+    return len({*numbers, *([threshold.tobytes()] if place in chosen.inputs[1:] else [])}) == 1
+
+
+def _is_function_of(value: ir.Value | None, only: ir.Value) -> bool:
+    """Whether a value is computed, element by element, from another one and single numbers alone."""
+    if value is None:
+        return False
+    if value is only:
+        return True
+    number = ir.convenience.get_const_tensor(value)
+    if number is not None:
+        return number.size == 1
+    node = value.producer()
+    return node is not None and node.op_type in _ELEMENTWISE and all(_is_function_of(v, only) for v in node.inputs)
 
 
 def _bytes(model: ir.Model) -> bytes:

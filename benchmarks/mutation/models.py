@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,14 +36,12 @@ class Model:
     def capture(self) -> Capture:
         """The graph as a conversion would check it, after the passes."""
         torch.manual_seed(0)
-        with tempfile.TemporaryDirectory() as folder:
-            value, path = self.make(), None
-            if self.kind is SourceKind.TORCHSCRIPT:
-                path = Path(folder) / "model.pt"
-                torch.jit.script(value.eval()).save(str(path))
-                value = None
-            (made,) = capture_source(Source(self.kind, path, value), self.options())
-            run_passes(made.model, frozenset(state.input.name for state in made.state))
+        value = self.make()
+        if self.kind is SourceKind.TORCHSCRIPT:
+            # In memory, so that the capture keeps the file: it is read again for the source in float64.
+            value = torch.jit.script(value.eval())
+        (made,) = capture_source(Source(self.kind, None, value), self.options())
+        run_passes(made.model, frozenset(state.input.name for state in made.state))
         return made
 
 

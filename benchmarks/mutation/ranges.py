@@ -50,14 +50,19 @@ PASSING = frozenset(
 """Operators whose results lie in the range of their first input."""
 
 
-def find_ranges(model: ir.Model) -> dict[ir.Value, Range]:
-    """A range for each value of the main graph. Unknown operators have the widest that their dtype allows."""
+def find_ranges(model: ir.Model, *, nan_never_wins: bool = False) -> dict[ir.Value, Range]:
+    """A range for each value of the main graph. Unknown operators have the widest that their dtype allows.
+
+    `nan_never_wins`: the source is TensorFlow, whose maximum over a window is -3.4e38 where all of it is NaN.
+    """
     ranges: dict[ir.Value, Range] = {value: _widest(value) for value in model.graph.inputs}
     for value in model.graph.initializers.values():
         if not value.is_graph_input() and value.const_value is not None:
             ranges[value] = _of_array(value.const_value.numpy())
     for node in model.graph:
         found = _of_node(node, ranges)
+        if nan_never_wins and node.op_type == "MaxPool":
+            found = Range(float(np.finfo(np.float32).min), math.inf, False)
         for value in node.outputs:
             ranges[value] = found or _widest(value)
     return ranges

@@ -74,6 +74,16 @@ def check(capture: Capture, options: ConvertOptions) -> None:
     check_equivalence(capture, Path("unused"), options, load_model=load)
 
 
+@dataclass(frozen=True)
+class Planted:
+    """A graph with one fault: the operator, the place of the node among all, the node with its type, and the graph."""
+
+    operator: Operator
+    index: int
+    node: str
+    model: ir.Model
+
+
 def run_model(model: Model, seed: int, operators: Sequence[Operator] | None = None) -> Iterator[Mutant]:
     """Every fault at up to PLACES random places of one model.
 
@@ -82,31 +92,35 @@ def run_model(model: Model, seed: int, operators: Sequence[Operator] | None = No
     """
     capture = model.capture()
     check(capture, model.options(seed))
+    for planted in plant_faults(capture, seed, operators or list(OPERATORS.values()), PLACES):
+        yield _try(model, capture, planted, seed)
+
+
+def plant_faults(capture: Capture, seed: int, operators: Sequence[Operator], places: int) -> Iterator[Planted]:
+    """Each fault at up to so many random places of a graph, one at a time."""
     sizes = _example_sizes(capture)
     nodes = [_prepare(each, sizes) for each in _prepared_nodes(capture.model)]
-    for number, operator in enumerate(operators or OPERATORS.values()):
+    for number, operator in enumerate(operators):
         rng = np.random.default_rng([seed, number])
         sites = [index for index, node in enumerate(nodes) if operator.suits(node)]
-        for index in rng.permutation(sites)[:PLACES]:
-            yield _try(model, capture, operator, int(index), sizes, seed)
+        for index in map(int, rng.permutation(sites)[:places]):
+            copy = capture.model.clone()
+            node = _prepare(_prepared_nodes(copy)[index], sizes)
+            label = f"{node.name} ({node.op_type})"
+            operator.change(node)
+            yield Planted(operator, index, label, copy)
 
 
-def _try(
-    model: Model, capture: Capture, operator: Operator, index: int, sizes: Mapping[str, list[int]], seed: int
-) -> Mutant:
-    copy = capture.model.clone()
-    node = _prepare(_prepared_nodes(copy)[index], sizes)
-    label = f"{node.name} ({node.op_type})"
-    operator.change(node)
-    mutant = replace(capture, model=copy)
+def _try(model: Model, capture: Capture, planted: Planted, seed: int) -> Mutant:
+    name = planted.operator.name
     try:
-        check(mutant, model.options(seed))
+        check(replace(capture, model=planted.model), model.options(seed))
     except MismatchError as error:
-        return Mutant(model.name, operator.name, label, "caught", error.what.splitlines()[0])
+        return Mutant(model.name, name, planted.node, "caught", error.what.splitlines()[0])
     except (ExecutionError, UnsupportedError) as error:
-        return Mutant(model.name, operator.name, label, "refused", error.what.splitlines()[0])
-    proof = prove_equivalent(capture, index, operator.name, copy)
-    return Mutant(model.name, operator.name, label, "equivalent" if proof else "survived", proof)
+        return Mutant(model.name, name, planted.node, "refused", error.what.splitlines()[0])
+    proof = prove_equivalent(capture, planted.index, name, planted.model)
+    return Mutant(model.name, name, planted.node, "equivalent" if proof else "survived", proof)
 
 
 def _prepared_nodes(model: ir.Model) -> list[ir.Node]:

@@ -9,7 +9,7 @@ from transload.convert.equivalence.case import Checked, judge_inputs
 from transload.convert.equivalence.dimensions import Variable, distinct_sizes, other_sizes, tied_sizes
 from transload.convert.equivalence.inputs import Sampler, choose_sized_inputs
 from transload.convert.equivalence.sides import Sides
-from transload.convert.equivalence.turning_points import find_table_sizes
+from transload.convert.equivalence.turning_points import counts, find_table_sizes
 from transload.serialize.errors import MismatchError, UsageError
 
 SIZES_WANTED = 2
@@ -17,6 +17,11 @@ SIZES_WANTED = 2
 LONG_SIZES = (131, 61, 31)
 LONG_ELEMENTS = 8192
 """A long size is tried only where the inputs that have it stay as small as this."""
+
+FLOAT16_SIZE = 2053
+FLOAT16_WORK = 1 << 19
+"""Beyond the integers that float16 counts; for graphs that count, and whose elements, times their nodes, stay below
+this."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,15 @@ def _agrees_when_long(trial: _Trial, variable: Variable) -> bool:
     """
     example = trial.sides.capture.example
     elements = sum(example[name].size for name in {place.tensor for place in variable.places})
-    for size in sorted({*LONG_SIZES, *find_table_sizes(trial.sides.capture.model)}, reverse=True):
-        if size > variable.size and elements // max(variable.size, 1) * size <= LONG_ELEMENTS:
+    model = trial.sides.capture.model
+    nodes = sum(1 for _ in model.graph.all_nodes())
+    for size in sorted({FLOAT16_SIZE, *LONG_SIZES, *find_table_sizes(model)}, reverse=True):
+        grown = elements // max(variable.size, 1) * size
+        fits = grown <= LONG_ELEMENTS
+        if size == FLOAT16_SIZE:
+            # Sums of so many terms round off more than a source's own noise tells.
+            fits = counts(model) and grown * nodes <= FLOAT16_WORK
+        if size > variable.size and fits:
             outcome = trial.attempt([variable], {variable: size})
             if outcome is not None:
                 return outcome

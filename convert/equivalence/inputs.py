@@ -11,7 +11,7 @@ import numpy as np
 from transload.convert.capture import Array, Capture
 from transload.convert.equivalence.dimensions import Variable
 from transload.convert.equivalence.integer_use import IntegerUse, Limit, find_integer_uses
-from transload.convert.equivalence.turning_points import find_numbers, has_jumps
+from transload.convert.equivalence.turning_points import find_numbers, has_jumps, saturates
 from transload.serialize.dimension_sums import add_terms, find_sums
 from transload.serialize.dtypes import FLOATS, INTEGERS, numpy_dtype
 from transload.serialize.interface import Tensor
@@ -29,7 +29,7 @@ NUMBER_SETS = 6
 
 JUMP_ELEMENTS = 2000
 MAX_JUMP_SETS = 12
-"""So many elements are drawn, in at most so many further sets, where results jump; see `turning_points`."""
+"""So many elements are drawn, in at most so many further sets, where results jump or saturate; see `turning_points`."""
 
 SMALLEST_NORMAL = {"float16": 2.0**-14, "bfloat16": 2.0**-126, "float32": 2.0**-126, "float64": 2.0**-1022}
 
@@ -187,12 +187,18 @@ def _styles(seed: int) -> Iterator[tuple[str, Draw, frozenset[str]]]:
 def _further_seeds(
     capture: Capture, samplers: tuple[Sampler, ...], seed: int
 ) -> Iterator[tuple[str, Draw, frozenset[str]]]:
-    """More seeds where results jump, the more the smaller the inputs are: few elements rarely lie near a jump."""
+    """More seeds where results jump, and more large values where they saturate, the more the smaller the inputs are:
+    few elements rarely lie near a jump, or balance."""
     size = sum(sampler.example.size for sampler in samplers if sampler.role in NUMBERS)
-    if size and has_jumps(capture.model):
-        for number in range(min(MAX_JUMP_SETS, JUMP_ELEMENTS // size)):
+    count = min(MAX_JUMP_SETS, JUMP_ELEMENTS // size) if size else 0
+    if has_jumps(capture.model):
+        for number in range(count):
             style = 1 + number % 2
             yield f"seed {seed + SEEDS + number + 1}", partial(_draw_seed, style=style), EVERY_ROLE
+    if saturates(capture.model):
+        for number in range(count):
+            middling = partial(_draw_magnitudes, exponents=MIDDLING_EXPONENTS)
+            yield f"middling values {number + 2}", middling, frozenset({"float"})
 
 
 def _plan(

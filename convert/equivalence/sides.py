@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -155,6 +156,20 @@ def ask_package(sides: Sides, runner: Runner, feed: Feed) -> dict[str, Array]:
                 f"ONNX Runtime changed the input {name!r} while it ran.", where=f"component {sides.capture.component!r}"
             )
     return dict(zip(sides.outputs, outputs, strict=True))
+
+
+def ask_both(sides: Sides, feed: Feed) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The package's outputs with graph optimisations off and on. Both at once, since each runs on one thread.
+
+    Raises:
+        RunError, MismatchError: as `ask_package`.
+    """
+    if sides.optimized is sides.plain:
+        plain = ask_package(sides, sides.plain, feed)
+        return plain, plain
+    with ThreadPoolExecutor(1) as pool:
+        optimized = pool.submit(ask_package, sides, sides.optimized, feed)
+        return ask_package(sides, sides.plain, feed), optimized.result()
 
 
 def same_bytes(a: Array, b: Array) -> bool:

@@ -17,6 +17,9 @@ Way = Literal["float64", "inputs moved by one ULP", "weights moved by one ULP"]
 
 MOVES = 4
 
+COARSE_BITS = 24
+"""Of float32's mantissa, the first one included."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -51,6 +54,36 @@ def find_truth(capture: Capture, feed: Feed, reference: Mapping[str, Array]) -> 
             known = truths.get(name) or Truth(reference[name], np.zeros(noise.shape))
             truths[name] = Truth(known.value, np.fmax(known.noise, noise))
     return Estimate(truths, tuple(ways))
+
+
+def widen_noise(capture: Capture, feed: Feed, reference: Mapping[str, Array], estimate: Estimate) -> Estimate | None:
+    """The truth in float64, its noise the larger of what float64 and what inputs moved by one ULP show of it.
+
+    A single difference from float64 may be small by chance where the model carries errors on strongly: where a softmax
+    of large numbers balances, or a sum lies at the threshold of a branch. None where the inputs are few-digit numbers,
+    so that every sum of them is exact in any order: a branch has to go the way that is right for them.
+    """
+    if estimate.ways != ("float64",) or all(_is_coarse(array) for array in feed.values()):
+        return None
+    moved = _move_inputs(capture, feed, reference)
+    truths = {
+        name: Truth(truth.value, np.fmax(truth.noise, moved[name].noise)) if name in moved else truth
+        for name, truth in estimate.truths.items()
+    }
+    return Estimate(truths, ("float64", "inputs moved by one ULP"))
+
+
+def _is_coarse(array: Array) -> bool:
+    """Whether floats are multiples of one power of two, and so small ones that no sum of them rounds."""
+    if not _is_float(array) or not array.size:
+        return True
+    numbers = np.asarray(array, np.float64)
+    if not np.isfinite(numbers).all():
+        return False
+    mantissas, exponents = np.frexp(numbers[numbers != 0])
+    # A number m * 2**e with m in [0.5, 1) is a multiple of 2**(e - bits), where bits is the length of m.
+    lowest = [int(e) - len(f"{int(abs(m) * 2**53):b}".rstrip("0")) for m, e in zip(mantissas, exponents, strict=True)]
+    return not lowest or float(np.abs(numbers).sum()) < 2.0 ** (min(lowest) + COARSE_BITS)
 
 
 def _run_float64(capture: Capture, feed: Feed, reference: Mapping[str, Array]) -> dict[str, Truth] | None:

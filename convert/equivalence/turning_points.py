@@ -25,6 +25,9 @@ JUMPING = frozenset(
 )
 """Operators whose results jump: a small fault before them shows only at the few values near a jump."""
 
+SATURATING = frozenset({"Softmax", "LogSoftmax", "Sigmoid", "Tanh", "HardSigmoid", "Softsign"})
+"""Operators that give the same for all large operands, one of a softmax's being larger than the others."""
+
 MAX_ELEMENTS = 4
 """Larger constants are weights or tables, not numbers of which a program was written."""
 
@@ -57,6 +60,16 @@ def find_table_sizes(model: ir.Model) -> frozenset[int]:
 def has_jumps(model: ir.Model) -> bool:
     """Whether small changes of the inputs may change results by much."""
     return any(node.op_type in JUMPING for node in model.graph.all_nodes())
+
+
+def saturates(model: ir.Model) -> bool:
+    """Whether a fault in large values shows only where they happen to balance."""
+    return any(node.op_type in SATURATING for node in model.graph.all_nodes())
+
+
+def counts(model: ir.Model) -> bool:
+    """Whether the graph counts, so that a dtype may be too narrow for a long size."""
+    return any(node.op_type == "Range" for node in model.graph.all_nodes())
 
 
 def _is_constant(node: ir.Node) -> bool:

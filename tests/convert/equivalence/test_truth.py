@@ -13,7 +13,7 @@ from onnx import helper
 
 from transload.convert.capture import Array, Capture
 from transload.convert.equivalence.moved_weights import spread_by_weights
-from transload.convert.equivalence.truth import find_truth, move_by_one_ulp
+from transload.convert.equivalence.truth import _is_coarse, find_truth, move_by_one_ulp
 
 WEIGHT = randn(32, 8)
 MODEL = graph(
@@ -125,3 +125,15 @@ def test_zeros_and_infinities_in_weights_stay() -> None:
     model = ir.serde.deserialize_model(graph(nodes, {"x": ("float32", [2])}, {"y": "float32"}, weights))
     spread = spread_by_weights(model, {"x": np.array([1e38, 1], np.float32)})["y"]
     assert spread[0] == 0
+
+
+def test_numbers_of_few_digits_are_told_from_those_whose_sums_round() -> None:
+    coarse = np.array([1.5, -3.0, 0.0, 0.125], np.float32)
+    assert _is_coarse(coarse)
+    assert _is_coarse(np.zeros(3, np.float32)) and _is_coarse(np.array([7]))
+    assert not _is_coarse(np.array([1.5, 1e-7], np.float32))
+    assert not _is_coarse(np.nextafter(coarse, np.float32(9)))
+    assert not _is_coarse(np.array([np.nan, 1.0], np.float32))
+    # 2**24 and 1 have a sum that float32 does not hold.
+    assert not _is_coarse(np.array([2.0**24, 1.0], np.float32))
+    assert _is_coarse(np.array([2.0**22, 1.0], np.float32))
