@@ -9,6 +9,8 @@ from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 from benchmarks.comparators.pairs import Verdict, ask_polygraphy, compare_pairs
 from benchmarks.mutation.models import MODELS
 
@@ -17,6 +19,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "comparators.md"
 
 def main(names: list[str]) -> int:
     """Compare for the models named, or for all of them; gives 1 where polygraphy finds what ours does not."""
+    torch.set_num_threads(1)
     verdicts = []
     for model in (each for each in MODELS if not names or each.name in names):
         with tempfile.TemporaryDirectory(prefix="transload-") as folder:

@@ -34,7 +34,7 @@ class Result:
 
 
 def use_one_thread() -> None:
-    """The models are small, and threads only wait for one another."""
+    """More would only wait for one another: the models are small."""
     torch.set_num_threads(1)
 
 

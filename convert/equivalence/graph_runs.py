@@ -37,7 +37,7 @@ Run = Callable[[Feed], dict[str, Array] | None]
 
 def open_in_runtime(model: ir.Model) -> Run | None:
     """A session of ONNX Runtime over a graph, one thread, no optimisations; None where it is too large or refused."""
-    if _weight_bytes(model) > RUNTIME_LIMIT_BYTES:
+    if weight_bytes(model) > RUNTIME_LIMIT_BYTES:
         return None
     configuration = Configuration(1, level="disable")
     names = [str(value.name) for value in model.graph.outputs]
@@ -83,7 +83,7 @@ def show_in_runtime(model: ir.Model, feed: Feed, names: Iterable[str]) -> dict[s
 
 def run_in_reference(model: ir.Model, feed: Feed) -> dict[str, Array] | None:
     """The graph's outputs in onnx.reference; None where it is too large, or an operator is missing or fails."""
-    if _weight_bytes(model) > REFERENCE_LIMIT_BYTES:
+    if weight_bytes(model) > REFERENCE_LIMIT_BYTES:
         return None
     try:
         with np.errstate(all="ignore"):
@@ -118,7 +118,8 @@ def agree_loosely(a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
     return True
 
 
-def _weight_bytes(model: ir.Model) -> int:
+def weight_bytes(model: ir.Model) -> int:
+    """The size of all initializers, those of subgraphs included."""
     tensors = [value.const_value for graph in model.graphs() for value in graph.initializers.values()]
     return sum(tensor.nbytes for tensor in tensors if tensor is not None)
 

@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from transload.convert.capture import Array, Capture, Feed
+from transload.convert.equivalence.graph_runs import weight_bytes
 from transload.convert.equivalence.quantized_outputs import find_steps
 from transload.convert.error_lines import first_line
 from transload.convert.options import ConvertOptions
@@ -21,6 +22,9 @@ from transload.runtime import load
 from transload.runtime.comparison import DEFAULT_TOLERANCES, EXACT
 from transload.serialize.errors import ExecutionError, MismatchError, UsageError
 from transload.serialize.interface import Tensor, Tolerance
+
+LARGE_BYTES = 16 << 20
+"""Of weights, beyond which a model is large."""
 
 _NODE = re.compile(r"running (?P<op>\S+) node\. Name:'(?P<name>[^']*)'")
 
@@ -52,6 +56,7 @@ class Sides:
         outputs: The names of the outputs, in the order of the source's tree.
         tolerances: By output name; only floats have one.
         steps: The step of each quantized output, by name.
+        is_large: Whether a run takes so long that starting a thread beside it does not matter.
         engine, graph: What runs the package, and what its graph is to the user, for messages.
     """
 
@@ -63,6 +68,7 @@ class Sides:
     steps: Mapping[str, float] = field(default_factory=dict)
     engine: str = "ONNX Runtime"
     graph: str = "capture"
+    is_large: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,7 @@ def open_sides(capture: Capture, path: Path, options: ConvertOptions, load_model
         tuple(tensors),
         {name: choose_tolerance(tensor, options) for name, tensor in tensors.items()},
         find_steps(capture.model),
+        is_large=weight_bytes(capture.model) >= LARGE_BYTES,
     )
 
 
@@ -159,7 +166,8 @@ def ask_package(sides: Sides, runner: Runner, feed: Feed) -> dict[str, Array]:
 
 
 def ask_both(sides: Sides, feed: Feed) -> tuple[dict[str, Array], dict[str, Array]]:
-    """The package's outputs with graph optimisations off and on. Both at once, since each runs on one thread.
+    """The package's outputs with graph optimisations off and on; at once where that is worth it, since each runs on one
+    thread.
 
     Raises:
         RunError, MismatchError: as `ask_package`.
@@ -167,6 +175,8 @@ def ask_both(sides: Sides, feed: Feed) -> tuple[dict[str, Array], dict[str, Arra
     if sides.optimized is sides.plain:
         plain = ask_package(sides, sides.plain, feed)
         return plain, plain
+    if not sides.is_large:
+        return ask_package(sides, sides.plain, feed), ask_package(sides, sides.optimized, feed)
     with ThreadPoolExecutor(1) as pool:
         optimized = pool.submit(ask_package, sides, sides.optimized, feed)
         return ask_package(sides, sides.plain, feed), optimized.result()
