@@ -58,6 +58,8 @@ class ConvertOptions:
         license: The model's licence, an SPDX expression; recorded.
         second_example: Another input set of a torch module; what differs in size from the first one is dynamic.
         select: Of several ways to capture a torch module: the `first` that is right, or the `fastest` of those.
+        may_lack_graph: Whether a TorchScript method or TensorFlow function that has no translation is captured all the
+            same, only to be run: `make_missing_graph` stands for its graph.
     """
 
     inputs: tuple[InputSpec, ...] = ()
@@ -79,6 +81,7 @@ class ConvertOptions:
     second_example: Mapping[str, Array] | None = None
     select: Select = "first"
     seed: int = field(default=0)
+    may_lack_graph: bool = False
 
 
 def parse_input_spec(text: str) -> InputSpec:

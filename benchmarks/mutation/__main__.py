@@ -20,6 +20,7 @@ PROCESSES = 2
 
 EXPLANATIONS = {
     ("attention", "NaN turned to zero"): "the values that the weights are multiplied with hold the same NaN",
+    ("ranking", "NaN turned to zero"): "ONNX Runtime's TopK puts NaN anywhere, so sets with NaN count as undefined",
 }
 """Why a fault is not found, by model and fault."""
 

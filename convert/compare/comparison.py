@@ -49,7 +49,9 @@ def compare_models(
     """
     began = time.monotonic()
     on_stage("open")
-    theirs, own = _open_both(reference, ours, replace(options, example=inputs[0] if inputs else None))
+    theirs, own = _open_both(
+        reference, ours, replace(options, example=inputs[0] if inputs else None, may_lack_graph=True)
+    )
     on_stage("compare")
     components = tuple(_compare_component(a, b, options, inputs) for a, b in _pair_components(theirs, own))
     return Comparison(

@@ -10,11 +10,13 @@ import numpy as np
 import onnx_ir as ir
 
 from transload.convert.capture import Array, Capture, Feed
+from transload.convert.missing_graph import make_missing_graph
 from transload.convert.options import ConvertOptions, InputSpec, make_example
 from transload.convert.tensorflow.channels_first import choose_target, put_channels_first
 from transload.convert.tensorflow.conversion import convert_frozen, convert_function
 from transload.convert.tensorflow.framework import KEEPS_NAN, VERSION, tf
 from transload.serialize.dtypes import ONNX_NUMBER
+from transload.serialize.errors import UnsupportedError
 from transload.serialize.interface import Node, SourceRecord, Tensor, leaves
 
 
@@ -104,10 +106,15 @@ def capture_function(named: NamedFunction, options: ConvertOptions, kind: str) -
     output_leaves = list(leaves(named.outputs))
     output_names = [named.results[leaf.name] for leaf in output_leaves]
     target = choose_target(options, {leaf.name: tensor for tensor, leaf in named.inputs.items()})
-    if named.graph_def is None:
-        model = convert_function(named.function, named.inputs, output_names, output_leaves, target)
-    else:
-        model = convert_frozen(named.graph_def, named.inputs, output_names, output_leaves, target)
+    try:
+        if named.graph_def is None:
+            model = convert_function(named.function, named.inputs, output_names, output_leaves, target)
+        else:
+            model = convert_frozen(named.graph_def, named.inputs, output_names, output_leaves, target)
+    except UnsupportedError:
+        if not options.may_lack_graph:
+            raise
+        model = make_missing_graph(list(named.inputs.values()), output_leaves)
     declare_inputs(model, [leaf for node in named.tree.values() for leaf in leaves(node)])
     declare_outputs(model, output_leaves)
     captured = Capture(

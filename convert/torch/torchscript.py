@@ -8,21 +8,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import onnx_ir as ir
 import torch
 
-from transload.convert.capture import Capture
+from transload.convert.capture import Array, Capture
 from transload.convert.component_options import options_for
 from transload.convert.error_lines import first_line
+from transload.convert.missing_graph import make_missing_graph
 from transload.convert.options import ConvertOptions
 from transload.convert.source import Source
 from transload.convert.torch.arguments import Arguments, described_values
 from transload.convert.torch.assembly import assemble, prepare_example, run_example
+from transload.convert.torch.dimensions import Dimensions
 from transload.convert.torch.probing import probe_other_sizes
 from transload.convert.torch.quiet import quiet
 from transload.convert.torch.reference import StateTensor, TorchReference, attribute_tensor, get_attribute
 from transload.convert.torch.script import DEFAULT_OPSET, Translation, may_change_itself, translate
 from transload.convert.torch.tensors import to_numpy
-from transload.serialize.errors import SourceError, UsageError
+from transload.serialize.dtypes import dtype_from_numpy
+from transload.serialize.errors import SourceError, UnsupportedError, UsageError
+from transload.serialize.interface import Tensor, leaves
 
 FORWARD = "forward"
 
@@ -58,13 +63,19 @@ def _capture_method(module: Any, path: Path, method: str, source: Source, option
     # Run first: what the source itself refuses is the user's mistake, not a lack of ours.
     first = _load(path)[0] if may_change_itself(module, method) else module
     run_example(TorchReference(first, arguments, lambda: first, method=method, refuses_changes=False), example)
-    translation = translate(
-        module,
-        arguments.positional,
-        dynamic_axes=dimensions,
-        opset=options.opset or DEFAULT_OPSET,
-        method=method,
-    )
+    try:
+        translation = translate(
+            module,
+            arguments.positional,
+            dynamic_axes=dimensions,
+            opset=options.opset or DEFAULT_OPSET,
+            method=method,
+        )
+    except UnsupportedError:
+        if not options.may_lack_graph:
+            raise
+        plain = TorchReference(module, arguments, lambda: module, method=method)
+        translation = Translation(_missing_graph(plain, example, dimensions))
     state = _name_state(translation, example)
     model = translation.model
     reference = TorchReference(module, arguments, lambda: _load(path)[0].double(), method=method, state=state)
@@ -84,6 +95,15 @@ def _capture_method(module: Any, path: Path, method: str, source: Source, option
         initial={each.input: to_numpy(attribute_tensor(get_attribute(module, each.path))) for each in state},
         notes=translation.notes,
     )
+
+
+def _missing_graph(reference: TorchReference, example: dict[str, Array], dimensions: Dimensions) -> ir.Model:
+    shapes = {name: list[int | str](array.shape) for name, array in example.items()}
+    for name, axes in dimensions.items():
+        for axis, dim in axes.items():
+            shapes[name][axis] = dim
+    inputs = [Tensor(name, dtype_from_numpy(array.dtype), tuple(shapes[name])) for name, array in example.items()]
+    return make_missing_graph(inputs, list(leaves(run_example(reference, example))))
 
 
 def _name_state(translation: Translation, example: Mapping[str, Any]) -> tuple[StateTensor, ...]:

@@ -22,7 +22,7 @@ from transload.convert.pipeline import convert_source
 from transload.runtime import load
 from transload.runtime.tuning.tune import tune_component
 from transload.serialize import Package, open_package
-from transload.serialize.errors import UsageError
+from transload.serialize.errors import UnsupportedError, UsageError
 
 
 def compare(one: Path, other: Path, inputs: list[dict[str, Any]] | None = None, **options: Any) -> Comparison:
@@ -164,3 +164,41 @@ def test_a_wider_tolerance_of_the_user_s_counts(tmp_path: Path) -> None:
     one, two = write_affine(tmp_path / "one.onnx"), write_affine(tmp_path / "two.onnx", weight=wrong)
     assert not compare(one, two, proof="none").passed
     assert compare(one, two, proof="none", atol=1e-1).passed
+
+
+class Untranslatable(torch.nn.Module):
+    """`relu(x @ WEIGHT)` by way of an operation that has no translation."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.from_numpy(WEIGHT) * factor)
+        self.weight: torch.Tensor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(torch.nextafter(x, x) @ self.weight)
+
+
+def save_untranslatable(path: Path, factor: float) -> Path:
+    torch.jit.script(Untranslatable(factor).eval()).save(str(path))
+    with pytest.raises(UnsupportedError, match="have no translation"):
+        convert_source(detect_source(path), ConvertOptions(inputs=(InputSpec("x", "float32", ("batch", 3)),)))
+    return path
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_torchscript_without_a_translation_is_run_beside_a_graph(tmp_path: Path, swapped: bool) -> None:
+    graph = write_affine(tmp_path / "graph.onnx")
+    for factor, is_same in ((1.0, True), (1.01, False)):
+        source = save_untranslatable(tmp_path / f"{factor}.pt", factor)
+        found = compare(graph, source) if swapped else compare(source, graph)
+        assert found.passed is is_same
+        assert set(only(found).sizes["batch"]) >= ({1, 2, 3} if is_same else {1, 2})
+        assert sum(each.case.result != "undefined" for each in only(found).sets) > 8
+
+
+def test_two_sources_without_a_translation_are_compared(tmp_path: Path) -> None:
+    one = save_untranslatable(tmp_path / "one.pt", 1.0)
+    other = save_untranslatable(tmp_path / "other.pt", 1.5)
+    described = ConvertOptions(inputs=(InputSpec("x", "float32", ("batch", 3)),))
+    assert compare_models(str(one), str(one), described).passed
+    assert not compare_models(str(one), str(other), described).passed
