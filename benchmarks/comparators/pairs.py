@@ -25,7 +25,8 @@ G_LOGGER.module_severity = G_LOGGER.CRITICAL
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether each comparison found one fault; `note` is what ours says where it does not compare."""
+    """Whether each comparison found one fault; `note` is what ours says where the wrong file does not even run, which
+    counts as found on either side."""
 
     model: str
     operator: str
@@ -68,4 +69,4 @@ def _ask_ourselves(right: Path, wrong: Path) -> tuple[bool, str]:
     try:
         return not compare_models(str(right), str(wrong), ConvertOptions()).passed, ""
     except TransloadError as error:
-        return False, error.what
+        return True, error.what
