@@ -1,4 +1,4 @@
-"""What the full proof costs beside running the source: `make bench` prints the table of docs/benchmarks.md.
+"""What the full proof costs beside running the source: the table of docs/benchmarks.md.
 
     cd benchmarks && python proof_time.py
 
