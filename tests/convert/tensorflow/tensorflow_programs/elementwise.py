@@ -90,7 +90,11 @@ _REFUSED = {
 }
 for _name, _function in _UNARY.items():
     PROGRAMS[f"elementwise.{_name}"] = Program(
-        f"elementwise.{_name}", (X,), lambda f=_function: f, {"x": NUMBERS if "softmax" in _name else ODD}
+        f"elementwise.{_name}",
+        (X,),
+        lambda f=_function: f,
+        {"x": NUMBERS if "softmax" in _name else ODD},
+        _REFUSED.get(_name),
     )
 
 _BINARY: dict[str, Callable[[Any, Any], Any]] = {
