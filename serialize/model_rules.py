@@ -167,12 +167,14 @@ def _survey(root: Root, own: Set[Function], domains: frozenset[str] | None) -> _
         found.depth = max(found.depth, depth)
         if isinstance(part, onnx.NodeProto):
             found.nodes += 1
-            callee = _callee(part)
+            callee = domain, operator, overload = _callee(part)
             if callee in own:
                 found.calls[callee] += 1
-            elif domains is not None and part.domain not in domains and found.unknown is None:
+            elif domains is not None and domain not in domains and found.unknown is None:
                 found.unknown = part.name, callee
-            found.is_text &= _are_text((*callee, part.name))
+            # As `_are_text`, for what there is most of.
+            if not (type(domain) is type(operator) is type(overload) is type(part.name) is str):
+                found.is_text = False
         elif isinstance(part, onnx.TensorProto):
             found.is_text &= _are_text((part.name,))
             if is_external(part):

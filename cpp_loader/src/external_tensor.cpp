@@ -224,6 +224,19 @@ std::vector<Edit> point_tuned_tensor(const Tensor& tensor, const std::string& me
 
 }  // namespace
 
+bool is_outside(pbf_reader message) {
+  while (message.next()) {
+    const pbf_wire_type wire = message.wire_type();
+    if (message.tag() == kExternalDataField && wire == pbf_wire_type::length_delimited) return true;
+    if (message.tag() == 14 && wire == pbf_wire_type::varint) {
+      if (message.get_enum() == kExternal) return true;
+    } else {
+      message.skip();
+    }
+  }
+  return false;
+}
+
 std::vector<Edit> point_tensor(pbf_reader message, const std::string& member, const WeightsPlace& place) {
   const Tensor tensor = read_tensor(message);
   // Either sign of being external counts: readers differ in which of the two they look at.

@@ -16,6 +16,9 @@ struct Edit {
   std::string bytes;
 };
 
+// Whether a TensorProto's data is outside of the model, or claims to be.
+bool is_outside(protozero::pbf_reader tensor);
+
 // The edits that point a TensorProto into the package; none where its data is inside. Throws Error (rules
 // `external-data`, `onnx-tensors`), WireError, protozero::exception.
 std::vector<Edit> point_tensor(protozero::pbf_reader tensor, const std::string& member, const WeightsPlace& place);

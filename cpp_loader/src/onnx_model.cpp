@@ -243,6 +243,9 @@ class Walker {
       const pbf_reader entry = entries.get_message();
       for (const std::uint32_t number : {1, 2}) check_text(entry, number);
     }
+    // One error of each kind is told; exceptions for thousands of them would take seconds.
+    if (bad_reference_ && (bad_tensor_ || is_outside(frame.reader))) return;
+    if (bad_tensor_ && !is_outside(frame.reader)) return;
     try {
       for (Edit& edit : point_tensor(frame.reader, member_, place_)) {
         frame.growth += static_cast<std::int64_t>(edit.bytes.size()) - (edit.end - edit.begin);
