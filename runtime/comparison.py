@@ -32,6 +32,9 @@ NOISE_PERCENTILE = 99.0
 NOISE_GROUP = 128
 """The fewest elements of like magnitude from which a noise level is read: below this a 99th percentile means little."""
 
+NOISE_ROW = 32
+"""The fewest elements of a row that has a noise level of its own."""
+
 CHUNK_ELEMENTS = 1 << 20
 """Elements that are widened to float64 at one time, so that comparing a large output costs little memory."""
 
@@ -174,6 +177,10 @@ def noise_levels(truth: Truth, reference: Array) -> Array:
     of its own noise and the 99th percentile of the noise among elements of like magnitude, that is of the same or
     neighbouring powers of four of |reference|, joined until there are 128 of them (or all there are).
 
+    Some places are noisy as a whole: one position of a text whose normalization divides by little, say, errs at all of
+    its logits. So the 99th percentile of an element's own row counts too, where rows, along the last axis, have 32
+    elements or more.
+
     It cannot hide a fault larger than rounding. The level is measured on the source alone, so a fault in the capture
     does not raise it; at 99 of 100 elements of that magnitude the source is nearer the truth than the level, and what
     stays within four of it cannot be told from the source's own rounding. Grouping by magnitude keeps a loud channel
@@ -199,6 +206,10 @@ def noise_levels(truth: Truth, reference: Array) -> Array:
     for start, end in itertools.pairwise(groups):
         members = order[start:end]
         levels[members] = np.maximum(levels[members], np.percentile(noise[members], NOISE_PERCENTILE))
+    if reference.ndim >= 2 and reference.shape[-1] >= NOISE_ROW:
+        rows = np.where(np.isfinite(noise), noise, 0.0).reshape(-1, reference.shape[-1])
+        of_row = np.percentile(rows, NOISE_PERCENTILE, axis=1, keepdims=True)
+        levels = np.maximum(levels.reshape(rows.shape), of_row).ravel()
     return levels
 
 

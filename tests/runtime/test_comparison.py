@@ -193,6 +193,29 @@ def test_single_outliers_of_the_source_do_not_loosen_the_rest() -> None:
     assert compare(ours, source, truth).missed == 1
 
 
+def rows(noise: float) -> tuple[Any, Any]:
+    """Right answers in 100 rows of 64, and the source's; one row errs by a hundred times as much as the others."""
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0.5, 1.5, (100, 64))
+    sizes = np.where(np.arange(100) == 7, 100 * noise, noise)[:, np.newaxis]
+    return truth, (truth + sizes * rng.standard_normal(truth.shape)).astype(np.float32)
+
+
+def test_a_row_that_is_noisy_as_a_whole_raises_no_alarm() -> None:
+    truth, source = rows(1e-5)
+    ours = source.copy()
+    ours[7] = truth[7] + 1e-3 * np.random.default_rng(1).standard_normal(64)
+    assert compare(ours, source, truth).passed
+
+
+def test_a_noisy_row_does_not_hide_a_fault_in_another() -> None:
+    truth, source = rows(1e-5)
+    ours = source.copy()
+    ours[8, 3] += 3e-3
+    row = compare(ours, source, truth)
+    assert (row.missed, row.worst_index) == (1, (8, 3))
+
+
 def test_the_level_is_at_least_the_element_s_own_noise() -> None:
     truth = Truth(np.zeros(3), np.array([0.0, 0.0, 5.0]))
     assert noise_levels(truth, np.zeros(3))[2] == 5.0
