@@ -86,6 +86,7 @@ def _try(request: Request, target: Path) -> str:
     except TransloadError as error:
         return _judge(error)
     except Exception as error:
+        # Only our own errors are classified; any other that comes through is what this fuzzer looks for.
         raise FindingError(f"Not an error of ours: {type(error).__name__}: {error}") from error
     package = open_package(target, "sha256")
     for name in package.component_names:
