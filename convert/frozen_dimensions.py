@@ -1,4 +1,4 @@
-"""Turning dimensions that were declared dynamic, but not shown to be, into the sizes at which they were tried."""
+"""Turning dimensions that were declared dynamic, but not shown to be, into sizes or steps at which they were tried."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from transload.convert.capture import Capture
+from transload.serialize.dimension_steps import in_steps
 from transload.serialize.dimension_sums import add_terms, find_sums
 from transload.serialize.interface import Dict, List, Node, State, Tensor, Tuple
 
 
-def freeze_dimensions(capture: Capture, dynamic: frozenset[str]) -> tuple[Capture, tuple[str, ...]]:
-    """Give every named dimension of the inputs that is not in `dynamic` the example's size, everywhere.
+def freeze_dimensions(
+    capture: Capture, dynamic: frozenset[str], steps: Mapping[str, int] | None = None
+) -> tuple[Capture, tuple[str, ...]]:
+    """Give every named dimension of the inputs that is not in `dynamic` the example's size, everywhere; those in
+    `steps` get the name that tells the step.
 
     Changes the shapes of the graph's inputs and outputs in place.
 
@@ -28,9 +32,10 @@ def freeze_dimensions(capture: Capture, dynamic: frozenset[str]) -> tuple[Captur
     }
     sums = find_sums(named)
     fixed = {dim: size for dim, size in named.items() if dim not in dynamic and dim not in sums}
-    if not fixed:
+    if not fixed and not steps:
         return capture, ()
     sizes: dict[str, int | str] = {**fixed, **{dim: add_terms(terms, fixed) for dim, terms in sums.items()}}
+    sizes |= {name: in_steps(name, step) for name, step in (steps or {}).items()}
     for value in (*capture.model.graph.inputs, *capture.model.graph.outputs):
         if value.shape is not None:
             dims = (dim if isinstance(dim, int) else dim.value for dim in value.shape)

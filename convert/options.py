@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from transload.convert.capture import Array
+from transload.serialize.dimension_steps import find_steps
 from transload.serialize.dtypes import ONNX_NUMBER, numpy_dtype
 from transload.serialize.errors import UsageError
 
@@ -27,7 +28,8 @@ _SPEC = re.compile(r"(?P<name>[^:\[\]]+)(?::(?P<dtype>\w+))?(?:\[(?P<dims>[^\]]*
 class InputSpec:
     """One input as the user described it: `tokens:int64[batch,seq]`.
 
-    A dimension is a number, or a name, which means dynamic. `shape` is None where no dimensions were given.
+    A dimension is a number, or a name, which means dynamic; `32*name` is a multiple of 32. `shape` is None where no
+    dimensions were given.
     """
 
     name: str
@@ -92,7 +94,7 @@ def parse_input_spec(text: str) -> InputSpec:
     Raises:
         UsageError: the text has another form.
     """
-    form = "Write NAME:DTYPE[DIMS], for instance tokens:int64[batch,seq]; a dimension is a number or a name."
+    form = "Write NAME:DTYPE[DIMS], for instance tokens:int64[batch,seq]; a dimension is a number, a name, or 32*name."
     match = _SPEC.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"Cannot read the input description {text!r}.", hint=form)
@@ -103,7 +105,7 @@ def parse_input_spec(text: str) -> InputSpec:
         return InputSpec(match["name"], dtype, None)
     words = [word.strip() for word in match["dims"].split(",")] if match["dims"].strip() else []
     for word in words:
-        if not re.fullmatch(r"\d+|[A-Za-z_]\w*", word):
+        if not re.fullmatch(r"\d+|([1-9]\d{0,8}\*)?[A-Za-z_]\w*", word):
             raise UsageError(f"Cannot read the dimension {word!r} in {text!r}.", hint=form)
     shape = tuple(int(word) if word.isdigit() else word for word in words)
     return InputSpec(match["name"], dtype, shape)
@@ -127,6 +129,7 @@ def make_example(specs: tuple[InputSpec, ...], seed: int = 0) -> dict[str, Array
     """
     rng = np.random.default_rng(seed)
     sizes: dict[str, int] = {}
+    steps = find_steps(dim for spec in specs for dim in spec.shape or ())
     example: dict[str, Array] = {}
     for spec in specs:
         if spec.shape is None:
@@ -137,7 +140,7 @@ def make_example(specs: tuple[InputSpec, ...], seed: int = 0) -> dict[str, Array
         shape = []
         for dim in spec.shape:
             if isinstance(dim, str):
-                dim = sizes.setdefault(dim, EXAMPLE_SIZES[len(sizes) % len(EXAMPLE_SIZES)])
+                dim = sizes.setdefault(dim, steps.get(dim, 1) * EXAMPLE_SIZES[len(sizes) % len(EXAMPLE_SIZES)])
             shape.append(dim)
         example[spec.name] = _random_array(rng, spec.dtype, tuple(shape))
     return example

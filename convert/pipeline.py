@@ -154,7 +154,7 @@ def _prove_all(captures: list[Capture | Alternatives], options: ConvertOptions, 
 
 def _make_component(proven: Proven, options: ConvertOptions, digest: str) -> Component:
     evidence = proven.evidence
-    capture, frozen = freeze_dimensions(proven.capture, evidence.dynamic)
+    capture, frozen = freeze_dimensions(proven.capture, evidence.dynamic, evidence.steps)
     notes = tuple(dict.fromkeys((*capture.notes, *proven.notes, *evidence.proof.notes, *frozen)))
     proof = msgspec.structs.replace(evidence.proof, notes=notes)
     interface = _make_interface(capture, options, proof)

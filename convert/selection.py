@@ -89,12 +89,12 @@ def choose(
             failures[way] = error
             continue
         found.append(proven)
-        if options.select == "first" and proven.evidence.dynamic >= alternatives.dimensions:
+        if options.select == "first" and _free(proven) >= alternatives.dimensions:
             break
     if not found:
         raise _no_way(failures)
-    most = max(len(_kept(each, alternatives)) for each in found)
-    best = [each for each in found if len(_kept(each, alternatives)) == most]
+    most = max(_rank(each, alternatives) for each in found)
+    best = [each for each in found if _rank(each, alternatives) == most]
     times = _measure(best, make_interface) if options.select == "fastest" and len(best) > 1 else {}
     chosen = min(best, key=lambda each: times.get(each.capture.way, 0.0))
     notes = (
@@ -103,7 +103,7 @@ def choose(
         *(_describe_fewer(each, alternatives) for each in found if each not in best),
         *(f"By way of {way} the example takes {seconds * 1e3:.2f} ms." for way, seconds in times.items()),
     )
-    unproven = Evidence(Proof("none"), dynamic=chosen.evidence.dynamic)
+    unproven = Evidence(Proof("none"), dynamic=chosen.evidence.dynamic, steps=chosen.evidence.steps)
     evidence = unproven if options.proof == "none" else chosen.evidence
     return Proven(chosen.capture, (*notes, *chosen.notes), evidence)
 
@@ -153,13 +153,22 @@ def _save(captures: Sequence[Capture], make_interface: MakeInterface, path: Path
     Package("scratch", tuple(components)).save(path)
 
 
-def _kept(proven: Proven, alternatives: Alternatives) -> frozenset[str]:
-    return proven.evidence.dynamic & alternatives.dimensions
+def _free(proven: Proven) -> frozenset[str]:
+    """The dimensions that take every size."""
+    return proven.evidence.dynamic - proven.evidence.steps.keys()
+
+
+def _rank(proven: Proven, alternatives: Alternatives) -> tuple[int, int]:
+    """How many dimensions it keeps; of these, how many take every size."""
+    return len(proven.evidence.dynamic & alternatives.dimensions), len(_free(proven) & alternatives.dimensions)
 
 
 def _describe_fewer(proven: Proven, alternatives: Alternatives) -> str:
-    names = ", ".join(sorted(alternatives.dimensions - proven.evidence.dynamic))
-    return f"By way of {proven.capture.way}: not dynamic: {names}."
+    fixed = alternatives.dimensions - proven.evidence.dynamic
+    stepped = alternatives.dimensions - _free(proven) - fixed
+    lacks = {"not dynamic": fixed, "in steps only": stepped}
+    said = "; ".join(f"{lack}: {', '.join(sorted(names))}" for lack, names in lacks.items() if names)
+    return f"By way of {proven.capture.way}: {said}."
 
 
 def _measure(candidates: list[Proven], make_interface: MakeInterface) -> dict[str, float]:

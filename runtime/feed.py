@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime as ort
 
 from transload.runtime.structure import describe
+from transload.serialize.dimension_steps import find_steps
 from transload.serialize.dimension_sums import add_terms, find_sums
 from transload.serialize.dtypes import dtype_from_numpy, dtype_from_onnx, numpy_dtype
 from transload.serialize.errors import UsageError
@@ -69,7 +70,15 @@ def check_feed(
     sizes: dict[str, tuple[int, str]] = {}
     arrays = {name: _check_array(feed[name], tensor, sizes) for name, tensor in tensors.items() if name in feed}
     _check_sums(sizes)
+    _check_steps(sizes)
     return arrays
+
+
+def _check_steps(sizes: Mapping[str, tuple[int, str]]) -> None:
+    for name, step in find_steps(sizes).items():
+        size, where = sizes[name]
+        if size % step:
+            raise UsageError(f"The dimension {name!r} takes multiples of {step} only; it is {size} in {where}.")
 
 
 def _check_sums(sizes: Mapping[str, tuple[int, str]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -34,6 +34,7 @@ class Evidence:
         proof: Level, every input set tried, and sentences for the user.
         vectors: Recorded inputs with the source's outputs.
         dynamic: The dimensions that may be called dynamic, by name.
+        steps: Of these, those that vary in steps only, with their steps.
         tolerances: Bounds with a noise term, by output name. Only where a vector is recorded on which the package is
         as near the truth as the source but outside the plain bound: whoever replays it has no truth at hand.
     """
@@ -41,6 +42,7 @@ class Evidence:
     proof: Proof
     vectors: tuple[VectorSet, ...] = ()
     dynamic: frozenset[str] = frozenset()
+    steps: Mapping[str, int] = field(default_factory=dict)
     tolerances: dict[str, Tolerance] = field(default_factory=dict)
 
 
@@ -92,7 +94,7 @@ def check_equivalence(
     reached = (coverage.summary(), *coverage.missing()) if coverage else ()
     proof = Proof(options.proof, tuple(cases), (*_write_notes(cases, sized), *unmoved, *reached))
     vectors = tuple(VectorSet(item.feed, item.source) for item in chosen)
-    return Evidence(proof, vectors, sized.dynamic, _widen_tolerances(sides, chosen))
+    return Evidence(proof, vectors, sized.dynamic, sized.steps, _widen_tolerances(sides, chosen))
 
 
 def _check_example(sides: Sides) -> Checked:

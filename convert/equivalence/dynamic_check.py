@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from transload.convert.equivalence.case import Checked, judge_inputs
-from transload.convert.equivalence.dimensions import Variable, distinct_sizes, other_sizes, tied_sizes
+from transload.convert.equivalence.dimensions import Variable, distinct_sizes, other_sizes, possible_steps, tied_sizes
 from transload.convert.equivalence.inputs import Sampler, choose_sized_inputs
 from transload.convert.equivalence.sides import Sides
 from transload.convert.equivalence.turning_points import counts, find_table_sizes
@@ -26,11 +26,12 @@ this."""
 
 @dataclass(frozen=True)
 class DynamicEvidence:
-    """Every set that was tried and did not differ, the names of the dimensions shown to be dynamic, sentences on the
-    others, and the sets that differ."""
+    """Every set that was tried and did not differ, the names of the dimensions shown to be dynamic, the steps of those
+    among them that vary in steps only, sentences on the others, and the sets that differ."""
 
     checked: tuple[Checked, ...]
     dynamic: frozenset[str]
+    steps: Mapping[str, int]
     notes: tuple[str, ...]
     differing: tuple[Checked, ...] = ()
 
@@ -42,7 +43,8 @@ def check_dimensions(
 
     With `quick`, all at once; each alone only where the source refuses that or the package fails. A size that the
     source refuses says nothing, and another is tried. Where it takes no other size of a dimension alone, dimensions of
-    the same size in the example change with it, since they may be one.
+    the same size in the example change with it, since they may be one. A dimension at which the package differs is
+    tried in steps: what Python code asks of a size is most often whether a stride divides it.
 
     Raises:
         MismatchError: a dimension for which the user asked is frozen in the graph.
@@ -57,11 +59,13 @@ def check_dimensions(
         agreed = _try_sizes(trial, variable, variables, 1 if quick else SIZES_WANTED)
         if agreed:
             proven.append(variable)
-        elif agreed == 0 and variable.asked:
+        elif agreed is None:
+            proven.extend(_try_steps(trial, variable, variables))
+        elif variable.asked:
             raise _refused(variable, trial.checked)
     if not quick:
         proven = [variable for variable in proven if _agrees_when_long(trial, variable)]
-    if len(variables) > 1 and trial.attempt(proven, {each: together[each] for each in proven}) is False:
+    if len(variables) > 1 and trial.attempt(proven, distinct_sizes(proven)) is False:
         proven = []
     return trial.conclude(proven)
 
@@ -82,6 +86,7 @@ def _agrees_when_long(trial: _Trial, variable: Variable) -> bool:
         if size == FLOAT16_SIZE:
             # Sums of so many terms round off more than a source's own noise tells.
             fits = counts(model) and grown * nodes <= FLOAT16_WORK
+        size -= size % variable.step
         if size > variable.size and fits:
             outcome = trial.attempt([variable], {variable: size})
             if outcome is not None:
@@ -89,17 +94,29 @@ def _agrees_when_long(trial: _Trial, variable: Variable) -> bool:
     return True
 
 
-def _try_sizes(trial: _Trial, variable: Variable, variables: tuple[Variable, ...], wanted: int) -> int | None:
+def _try_sizes(
+    trial: _Trial, variable: Variable, variables: tuple[Variable, ...], wanted: int, *, is_final: bool = True
+) -> int | None:
     """At how many sizes of one dimension the package agrees, up to `wanted`; None when it differs at one."""
     agreed = 0
     for sizes in _alone_or_tied(variable, variables):
         if agreed >= wanted:
             break
-        outcome = trial.attempt([variable], sizes)
+        outcome = trial.attempt([variable], sizes, is_final=is_final)
         if outcome is False:
             return None
         agreed += bool(outcome)
     return agreed
+
+
+def _try_steps(trial: _Trial, variable: Variable, variables: tuple[Variable, ...]) -> Iterable[Variable]:
+    """The dimension in the smallest steps in which the package agrees; nothing where there are none."""
+    for stepped in possible_steps(variable):
+        is_refuted = any(size % stepped.step == 0 for size in trial.wrong_sizes.get(variable.label, ()))
+        if not is_refuted and _try_sizes(trial, stepped, variables, SIZES_WANTED, is_final=False) == SIZES_WANTED:
+            trial.notes.append(f"The dimension {variable.label!r} varies in steps of {stepped.step} only.")
+            return (stepped,)
+    return ()
 
 
 @dataclass
@@ -112,6 +129,7 @@ class _Trial:
     checked: list[Checked] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     differing: list[Checked] = field(default_factory=list)
+    wrong_sizes: dict[str, list[int]] = field(default_factory=dict)
 
     def attempt(
         self, changed: Sequence[Variable], sizes: Mapping[Variable, int], *, is_final: bool = True
@@ -125,6 +143,8 @@ class _Trial:
         inputs = choose_sized_inputs(self.sides.capture, self.samplers, sizes, self.seed)
         found = judge_inputs(self.sides, inputs)
         if found.error is not None:
+            for variable in changed if len(sizes) == 1 else ():
+                self.wrong_sizes.setdefault(variable.label, []).append(sizes[variable])
             asked = [variable for variable in changed if variable.asked]
             if asked and is_final:
                 raise _frozen(asked, inputs.name, found.error) from found.error
@@ -138,11 +158,12 @@ class _Trial:
     def conclude(self, proven: Sequence[Variable]) -> DynamicEvidence:
         """The evidence, once it is known which dimensions were shown to be dynamic."""
         names = frozenset(name for variable in proven for name in variable.names)
-        return DynamicEvidence(tuple(self.checked), names, tuple(self.notes), tuple(self.differing))
+        steps = {variable.label: variable.step for variable in proven if variable.step > 1 and variable.may_step}
+        return DynamicEvidence(tuple(self.checked), names, steps, tuple(self.notes), tuple(self.differing))
 
 
 def _alone_or_tied(variable: Variable, variables: tuple[Variable, ...]) -> Iterator[dict[Variable, int]]:
-    sizes = other_sizes(variable.size, variable.smallest)
+    sizes = other_sizes(variable)
     yield from ({variable: size} for size in sizes)
     tied = [tied_sizes(variable, variables, size) for size in sizes]
     yield from (changes for changes in tied if len(changes) > 1)
@@ -160,8 +181,9 @@ def _frozen(asked: list[Variable], sizes: str, error: MismatchError) -> Mismatch
         f"With {sizes}: {error.what}",
         report=error.report,
         where=error.where,
-        hint="Give a number instead of a name for this dimension, or change the source where it turns a size into a "
-        "constant (int(), .item(), a Python loop over a size).",
+        hint="Give a number instead of a name for this dimension; or 32*name where the source does the same for all "
+        "multiples of such a number; or change the source where it turns a size into a constant (int(), .item(), a "
+        "Python loop over a size).",
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from transload.convert.capture import Array
 from transload.convert.options import InputSpec
+from transload.serialize.dimension_steps import find_steps
 from transload.serialize.dimension_sums import add_terms, find_sums
 from transload.serialize.dtypes import dtype_from_numpy
 from transload.serialize.errors import UsageError
@@ -56,6 +57,10 @@ def declared_dimensions(specs: tuple[InputSpec, ...], example: Mapping[str, Arra
                 raise UsageError(
                     f"The example has {dim!r} at {first} in {where} but at {size} in {spec.name!r} axis {axis}."
                 )
+    for dim, step in find_steps(sizes).items():
+        size, where = sizes[dim]
+        if size % step:
+            raise UsageError(f"The example has {dim!r} at {size} in {where}, which is no multiple of {step}.")
     return dimensions
 
 
@@ -77,15 +82,23 @@ def example_at_other_sizes(
     """
     former = dimension_sizes(example, dimensions)
     sizes: dict[str, int] = {}
-    sums = find_sums(former)
+    sums, steps = find_sums(former), find_steps(former)
     for name, size in former.items():
         if name in sums:
             continue
-        size = (accepted or {}).get(name, size + 1)
+        step = steps.get(name, 1)
+        size = (accepted or {}).get(name, size + step)
         while size in (*former.values(), *sizes.values()) and name not in (accepted or {}):
-            size += 1
+            size += step
         sizes[name] = size
-    sizes = _with_sums({**former, **sizes})
+    return example_at(example, dimensions, sizes)
+
+
+def example_at(
+    example: Mapping[str, Array], dimensions: Dimensions, sizes: Mapping[str, int]
+) -> tuple[dict[str, Array], dict[str, int]]:
+    """The example with its values repeated or cut where `sizes` says another size, and the sizes of all dimensions."""
+    sizes = _with_sums({**dimension_sizes(example, dimensions), **sizes})
     return _resize(example, dimensions, sizes), sizes
 
 

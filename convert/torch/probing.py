@@ -8,7 +8,13 @@ import numpy as np
 
 from transload.convert.capture import Array
 from transload.convert.structure import map_tensors
-from transload.convert.torch.dimensions import Dimensions, dimension_sizes, example_at_other_sizes
+from transload.convert.torch.dimensions import (
+    Dimensions,
+    dimension_sizes,
+    example_at,
+    example_at_other_sizes,
+    independent_dimensions,
+)
 from transload.convert.torch.reference import TorchReference
 from transload.serialize.errors import UnsupportedError
 from transload.serialize.interface import Node, Tensor, leaves
@@ -56,7 +62,27 @@ def probe_other_sizes(
             if pair[0] != pair[1]:
                 same = [dim for dim, size in sizes.items() if (former[dim], size) == pair]
                 moving.setdefault(ours.name, {})[axis] = same[0] if same and ours.name in same_for_zeros else None
+    independent = sorted(independent_dimensions(dimensions)) if len(sizes) > 1 else ()
+    for dim in independent:
+        alone, sizes_alone = example_at(example, dimensions, {dim: sizes[dim]})
+        moving = _without_chance(moving, _try_observe(reference, alone), sizes_alone)
     return moving
+
+
+def _without_chance(
+    moving: MovingAxes, there: Node | None, sizes: Mapping[str, int]
+) -> dict[str, dict[int, str | None]]:
+    """Without the names of dimensions that an axis equalled by chance: it has another size where only one changed."""
+    shapes = {} if there is None else {leaf.name: leaf.shape or () for leaf in leaves(there)}
+
+    def agrees(output: str, axis: int, name: str | None) -> bool:
+        shape = shapes.get(output, ())
+        return name is None or axis >= len(shape) or shape[axis] == sizes[name]
+
+    return {
+        output: {axis: name if agrees(output, axis, name) else None for axis, name in axes.items()}
+        for output, axes in moving.items()
+    }
 
 
 def _try_observe(reference: TorchReference, feed: Mapping[str, Array]) -> Node | None:

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
+#include "dimension_steps.h"
 #include "dimension_sums.h"
 #include "error.h"
 #include "tuned.h"
@@ -72,6 +74,19 @@ void check_sums(const std::map<std::string, Seen>& sizes) {
   }
 }
 
+// Dimensions that vary in steps must be multiples of them.
+void check_steps(const std::map<std::string, Seen>& sizes) {
+  std::set<std::string> names;
+  for (const auto& [name, seen] : sizes) names.insert(name);
+  for (const auto& [name, seen] : sizes) {
+    const std::int64_t step = step_of(name, names);
+    if (seen.size % step != 0) {
+      throw usage_error("The dimension " + quoted(name) + " takes multiples of " + std::to_string(step) +
+                        " only; it is " + std::to_string(seen.size) + " in " + seen.where + ".");
+    }
+  }
+}
+
 }  // namespace
 
 Model::Model(const Package& package, const std::string& component, const ort::SessionSettings& settings) {
@@ -135,6 +150,7 @@ std::vector<const Tensor*> Model::check_feed(const std::vector<Feed>& feed) cons
     }
   }
   check_sums(sizes);
+  check_steps(sizes);
   return found;
 }
 

@@ -97,6 +97,12 @@ def add() -> Component:
     return component([helper.make_node("Add", ["a", "b"], ["y"])], {"a": a, "b": b}, y, [a, b], [y])
 
 
+def double_of_steps() -> Component:
+    """`y = x + x` over an axis that takes multiples of 4, and one whose name says no step, as another shares it."""
+    x, y = (Tensor(name, "float32", ("4*rows", "2*n", "n")) for name in "xy")
+    return component([helper.make_node("Add", ["x", "x"], ["y"])], {"x": x}, y, [x], [y])
+
+
 def running_sum() -> Component:
     """`y = total + x`, and `y` is the next `total`, which begins at 10."""
     x, y, total, after = (Tensor(name, "float32", (1,)) for name in ("x", "y", "total", "total_after"))
@@ -122,6 +128,7 @@ def main(folder: Path) -> None:
         "double": (double(),),
         "nested": (nested(),),
         "sum": (add(),),
+        "steps": (double_of_steps(),),
         "sums": (running_sum(),),
         "nonzero": (nonzero(),),
         **{f"same_{dtype}": (same(dtype),) for dtype in DTYPES},

@@ -92,6 +92,16 @@ TEST_CASE("equal names of dimensions are equal sizes") {
   CHECK(text == "The dimension 'n' is 4 in 'a' axis 0 but 6 in 'b' axis 0.");
 }
 
+TEST_CASE("a dimension in steps takes their multiples only") {
+  const auto message = [](const std::vector<std::int64_t>& shape) {
+    std::vector<float> x(static_cast<std::size_t>(shape[0] * shape[1] * shape[2]));
+    return error_of([&] { Model::open(package_path("steps")).run({{"x", Tensor::over(x, shape)}}); }).second;
+  };
+  CHECK(message({8, 3, 1}) == "");
+  CHECK(message({0, 3, 1}) == "");
+  CHECK(message({6, 3, 1}) == "The dimension '4*rows' takes multiples of 4 only; it is 6 in 'x' axis 0.");
+}
+
 TEST_CASE("one component of several is chosen by name") {
   CHECK(error_of([] { Model::open(package_path("pair")); }).first == Status::usage);
   CHECK(error_of([] { Model::open(package_path("pair"), named("forward")); }).first == Status::usage);

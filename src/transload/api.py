@@ -43,7 +43,8 @@ def convert_model(
         source: A path; the name of a module factory, `package.module:callable`; or an object: a `torch.nn.Module`,
             `ExportedProgram`, `ScriptModule`, Keras model, `tf.function`, concrete function or `tf.Module`.
         args, kwargs: Example arguments of a torch module, Keras model or `tf.function`, as it takes them.
-        inputs: Descriptions of inputs, `tokens:int64[batch,seq]`; a dimension with a name is dynamic.
+        inputs: Descriptions of inputs, `tokens:int64[batch,seq]`; a dimension with a name is dynamic, and
+            `32*height` is any multiple of 32.
         example: Example inputs by parameter name, or a .npz file of them.
         second_example: Torch modules: another one; what differs in size between the two is dynamic.
         opset: The ONNX opset to write; None means 20 for TorchScript, otherwise 18.

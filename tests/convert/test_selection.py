@@ -104,6 +104,24 @@ def test_a_way_that_fixes_a_dimension_is_taken_only_if_no_other_is_right() -> No
     assert found.evidence.dynamic == frozenset()
 
 
+@pytest.mark.parametrize("proof", ["full", "none"])
+def test_a_way_that_is_right_in_steps_is_taken_before_one_at_a_single_size_and_after_one_at_all(proof: str) -> None:
+    class EvenDoubled(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * 2 + x.shape[0] % 2
+
+    def even() -> Capture:
+        made = capture_of(EvenDoubled(), reference=Doubled())
+        return replace(made, must_vary=frozenset())
+
+    found = select({"even": even, "narrow": narrow}, proof=proof)
+    assert found.capture.way == "even"
+    assert (found.evidence.dynamic, found.evidence.steps) == ({"n"}, {"n": 2})
+    found = select({"even": even, "good": right}, proof=proof)
+    assert found.capture.way == "good"
+    assert "By way of even: in steps only: n." in found.notes
+
+
 def test_the_fastest_is_measured_among_those_that_are_right() -> None:
     class Slow(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -86,5 +86,12 @@ def test_a_sum_of_dimensions_is_checked() -> None:
         check({**arrays, "mask": np.ones(4, np.int64)}, *tensors)
 
 
+def test_a_dimension_in_steps_takes_their_multiples_only() -> None:
+    image = Tensor("x", "float32", (1, "32*height", "width"))
+    assert check({"x": np.zeros((1, 96, 5), np.float32)}, image)["x"].shape == (1, 96, 5)
+    with pytest.raises(UsageError, match=r"'32\*height' takes multiples of 32 only; it is 48 in 'x' axis 1"):
+        check({"x": np.zeros((1, 48, 5), np.float32)}, image)
+
+
 def test_an_input_of_unknown_rank_takes_any_shape() -> None:
     assert check({"x": np.ones((1, 2, 3), np.float32)}, Tensor("x", "float32", None))["x"].ndim == 3

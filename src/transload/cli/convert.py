@@ -39,7 +39,7 @@ STAGES = ("detect", "capture", "passes", "equivalence", "package")
     "inputs",
     multiple=True,
     metavar="NAME:DTYPE[DIMS]",
-    help="Describe an input; a dimension with a name is dynamic. Repeat for each input.",
+    help="Describe an input; a dimension with a name is dynamic, 32*NAME in steps. Repeat for each input.",
 )
 @click.option(
     "--example",

@@ -12,10 +12,13 @@ from onnx import helper
 
 from transload.convert.capture import Array, Capture
 from transload.convert.equivalence.dimensions import (
+    Place,
+    Variable,
     distinct_sizes,
     find_variables,
     next_prime,
     other_sizes,
+    possible_steps,
     previous_prime,
 )
 from transload.convert.equivalence.inputs import InputSet, choose_inputs, choose_sized_inputs, plan_samplers
@@ -30,6 +33,10 @@ def made(
     outputs = {f"{name}_out": dtype for name, (dtype, _) in inputs.items()}
     model = graph(nodes, inputs, outputs)
     return capture(model, FunctionReference(lambda **feed: tuple(feed.values()), list(outputs)), example, outputs)
+
+
+def sized(size: int, *, step: int = 1) -> Variable:
+    return Variable(("n",), (Place("x", 0),), size, step=step, may_step=True)
 
 
 def choose(source: Capture, seed: int = 0) -> dict[str, InputSet]:
@@ -183,12 +190,31 @@ def test_strings_and_booleans_are_varied() -> None:
 
 
 def test_a_dimension_is_tried_at_one_and_a_prime_first() -> None:
-    assert other_sizes(2)[:2] == (1, 3)
-    assert other_sizes(224)[:2] == (1, 227)
-    assert other_sizes(1)[:2] == (3, 2)
+    assert other_sizes(sized(2))[:2] == (1, 3)
+    assert other_sizes(sized(224))[:2] == (1, 227)
+    assert other_sizes(sized(1))[:2] == (3, 2)
     for size in range(1, 300):
-        assert size not in other_sizes(size)
-        assert min(other_sizes(size)) >= 1
+        assert size not in other_sizes(sized(size))
+        assert min(other_sizes(sized(size))) >= 1
+
+
+def test_a_dimension_in_steps_is_tried_at_one_step_and_a_prime_number_of_them_first() -> None:
+    assert other_sizes(sized(224, step=32))[:2] == (32, 11 * 32)
+    assert distinct_sizes([sized(5), sized(9, step=3), sized(4, step=2)]) == {
+        sized(5): 7,
+        sized(9, step=3): 15,
+        sized(4, step=2): 6,
+    }
+    assert [each.step for each in possible_steps(sized(12))] == [2, 3, 4, 6, 12]
+    assert not list(possible_steps(replace(sized(12), may_step=False)))
+
+
+def test_a_dimension_is_known_to_vary_in_steps_by_its_name_and_the_terms_of_sums_never_do() -> None:
+    shapes = {"x": ("float32", ["4*rows", "past", "n"]), "mask": ("float32", ["past+n"])}
+    variables = find_variables(made(shapes, {"x": randn(8, 2, 3), "mask": randn(5)}), ConvertOptions())
+    assert [(each.label, each.step, each.may_step) for each in variables] == [
+        ("4*rows", 4, False), ("past", 1, False), ("n", 1, False)
+    ]  # fmt: skip
 
 
 def test_a_sum_of_dimensions_follows_its_terms_and_one_that_may_be_empty_is_tried_empty() -> None:
@@ -201,7 +227,7 @@ def test_a_sum_of_dimensions_follows_its_terms_and_one_that_may_be_empty_is_trie
     source = replace(made(shapes, example), may_be_empty=frozenset({"past"}), integer_ranges={"ids": (2, 5)})
     variables = find_variables(source, ConvertOptions())
     assert [(each.names, each.smallest) for each in variables] == [(("batch",), 1), (("past",), 0), (("seq",), 1)]
-    assert other_sizes(4, 0)[:2] == (0, 5)
+    assert other_sizes(variables[1])[:2] == (0, 5)
     samplers = plan_samplers(source)
     for past, seq in ((0, 1), (5, 3), (11, 2)):
         sizes = {variables[1]: past, variables[2]: seq}
