@@ -67,27 +67,6 @@ def _scale(source: Any, target: Any, align_corners: bool) -> Any:
     return tf.where(target > 1.0, (source - 1.0) / tf.maximum(target - 1.0, 1.0), source / target)
 
 
-@decomposition("ResizeBilinear")
-def resize_bilinear(op: Any, images: Any, size: Any) -> Any:
-    """Between two pixels of each axis, the width first; ONNX's Resize places pixels with another rounding."""
-    centers, corners = op.get_attr("half_pixel_centers"), op.get_attr("align_corners")
-    images = tf.cast(images, tf.float32)
-    for axis, (source, target) in zip((2, 1), reversed(_sizes(images, size)), strict=True):
-        images = _resize_linearly(images, source, target, axis, centers, corners)
-    return images
-
-
-def _resize_linearly(images: Any, source: Any, target: Any, axis: int, centers: bool, corners: bool) -> Any:
-    places = tf.cast(tf.range(target), tf.float32)
-    scale = _scale(source, target, corners)
-    position = (places + 0.5) * scale - 0.5 if centers else places * scale
-    lower = tf.gather(images, tf.maximum(tf.cast(tf.floor(position), tf.int32), 0), axis=axis)
-    last = tf.cast(source, tf.int32) - 1
-    upper = tf.gather(images, tf.minimum(tf.cast(tf.math.ceil(position), tf.int32), last), axis=axis)
-    share = (position - tf.floor(position))[(slice(None), *[tf.newaxis] * (3 - axis))]
-    return lower + (upper - lower) * share
-
-
 @decomposition("ResizeBicubic")
 def resize_bicubic(op: Any, images: Any, size: Any) -> Any:
     """Keys' kernel from a table of 1025 places, as TensorFlow has it: A is -0.5 with pixels' centers, else -0.75."""

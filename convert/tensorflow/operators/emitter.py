@@ -38,6 +38,19 @@ class Emitter:
 
         return emit
 
+    def choose(self, condition: str, then: Callable[[Emitter], str], otherwise: Callable[[Emitter], str]) -> str:
+        """What one of two ways gives, by a truth value; each emits its nodes into the emitter that it is given."""
+        branches, dtypes, shapes = {}, [], []
+        for name, way in (("then_branch", then), ("else_branch", otherwise)):
+            body = self.graph.create_new_graph_with_same_config()
+            body.parent_graph = self.graph
+            result = way(Emitter(body, self.node, self.tables))
+            dtypes, shapes = [body.get_dtype(result)], [body.get_shape(result)]
+            body.add_graph_output(result, *dtypes, *shapes)
+            branches[name] = body
+        made = self.graph.make_node("If", [condition], branches=branches, dtypes=dtypes, shapes=shapes)
+        return str(made.output[0])
+
     @property
     def inputs(self) -> list[str]:
         """The names of the operation's inputs."""
