@@ -75,7 +75,8 @@ FUZZ_SECONDS := 4
 FUZZ_TARGETS := package members model onnx_file interface manifest vector source
 fuzz: setup fuzz-loader fuzz-convert
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'atheris>=3'
-	for target in $(FUZZ_TARGETS); do $(PYTHON) tests/fuzz/fuzz.py $$target $(FUZZ_SECONDS) || exit 1; done
+	for target in $(FUZZ_TARGETS); do \
+		$(PYTHON) tests/fuzz/spend.py "python $$target" $(FUZZ_SECONDS) $(PYTHON) tests/fuzz/fuzz.py $$target || exit 1; done
 
 # Known vulnerabilities of what is pinned, where the data can be reached; it says so where they cannot.
 audit:

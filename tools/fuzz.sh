@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fuzz each parser of the C++ loader for $1 seconds under ASan and UBSan, seeded from the packages of its tests.
+# Fuzz each parser of the C++ loader for $1 seconds of processor time under ASan and UBSan, seeded from the packages of its tests.
 set -eu
 seconds=${1:-60}
 python=$2
@@ -12,6 +12,6 @@ command -v clang++ >/dev/null || {
 for part in archive manifest interface model vector; do
     mkdir -p "build/fuzz/found/$part"
     echo "== $part"
-    "build/cpp-fuzz/fuzz/fuzz_$part" -max_total_time="$seconds" -rss_limit_mb=3000 -print_final_stats=1 \
-        -verbosity=0 -artifact_prefix="build/fuzz/$part-" "build/fuzz/found/$part" "build/fuzz/seeds/$part"
+    "$python" tests/fuzz/spend.py "cpp $part" "$seconds" "build/cpp-fuzz/fuzz/fuzz_$part" -rss_limit_mb=3000 \
+        -print_final_stats=1 -verbosity=0 -artifact_prefix="build/fuzz/$part-" "build/fuzz/found/$part" "build/fuzz/seeds/$part"
 done

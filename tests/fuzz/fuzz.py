@@ -1,4 +1,4 @@
-"""Fuzzes one target of transload for some seconds, guided by coverage: `python tests/fuzz/fuzz.py TARGET SECONDS`.
+"""Fuzzes one target of transload, guided by coverage: `python tests/fuzz/fuzz.py TARGET -max_total_time=SECONDS`.
 
 Inputs that reach new code go to `build/fuzz/TARGET`; the seeds lie in `tests/fuzz/corpus/TARGET`. The exit status is
 not 0 when something was found; the input then lies in `build/fuzz` as `crash-…`. Needs the extra [fuzz].
@@ -21,16 +21,17 @@ SLOW_S = 5
 MEMORY_MB = 1024
 
 
-def main(target: str, seconds: str) -> None:
-    """Never returns."""
+def main(target: str, *options: str) -> None:
+    """Fuzz with libFuzzer's options; never returns."""
     if target not in TARGETS:
         sys.exit(f"fuzz: there is no target {target!r}; there are {', '.join(TARGETS)}")
     corpus = FOUND / target
     corpus.mkdir(parents=True, exist_ok=True)
     arguments = [
         *(sys.argv[0], str(corpus), str(HERE / "corpus" / target)),
-        *(f"-max_total_time={seconds}", f"-timeout={SLOW_S}", f"-rss_limit_mb={MEMORY_MB}"),
+        *(f"-timeout={SLOW_S}", f"-rss_limit_mb={MEMORY_MB}"),
         *(f"-artifact_prefix={FOUND}/", "-max_len=65536", "-print_final_stats=1", "-verbosity=0"),
+        *options,
     ]
     atheris.Setup(arguments, lambda data: call(target, data))
     atheris.Fuzz()
