@@ -58,6 +58,8 @@ class ConvertOptions:
         proof: How much evidence to gather.
         trust_source: Whether files that can execute code may be read.
         license: The model's licence, an SPDX expression; recorded.
+        libraries: Shared libraries of operators. With any, a graph may hold operators of domains that are neither
+            ONNX's nor ONNX Runtime's own; the package then needs the library wherever it runs.
         second_example: Another input set of a torch module; what differs in size from the first one is dynamic.
         select: Of several ways to capture a torch module: the `first` that is right, or the `fastest` of those.
         may_lack_graph: Whether a TorchScript method or TensorFlow function that has no translation is captured all the
@@ -80,6 +82,7 @@ class ConvertOptions:
     proof: Proof = "full"
     trust_source: bool = False
     license: str | None = None
+    libraries: tuple[str, ...] = ()
     second_example: Mapping[str, Array] | None = None
     select: Select = "first"
     seed: int = field(default=0)

@@ -12,6 +12,7 @@ from transload.convert.capture import Alternatives, Capture
 from transload.convert.equivalence.sides import choose_tolerance
 from transload.convert.frozen_dimensions import freeze_dimensions
 from transload.convert.options import ConvertOptions
+from transload.convert.passes import find_library_domains
 from transload.convert.selection import OnStage, Proven, choose, first_capture, prove
 from transload.convert.source import Source, SourceKind
 from transload.convert.source_digest import digest_source
@@ -181,4 +182,5 @@ def _make_interface(capture: Capture, options: ConvertOptions, proof: Proof) -> 
         proof=proof,
         user_tolerance=widened,
         state=capture.state,
+        operator_domains=find_library_domains(capture.model),
     )

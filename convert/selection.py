@@ -53,7 +53,10 @@ def prove(
     """
     on_stage("passes")
     reports = [run_passes(capture.model, frozenset(each.input.name for each in capture.state)) for capture in captures]
-    if unsupported := tuple(operation for report in reports for operation in find_unsupported(report.model)):
+    with_libraries = bool(options.libraries)
+    if unsupported := tuple(
+        operation for report in reports for operation in find_unsupported(report.model, with_libraries=with_libraries)
+    ):
         raise UnsupportedError(
             f"The captured graph holds {len(unsupported)} operations that are not ONNX's own.", operations=unsupported
         )
@@ -95,7 +98,7 @@ def choose(
         raise _no_way(failures)
     most = max(_rank(each, alternatives) for each in found)
     best = [each for each in found if _rank(each, alternatives) == most]
-    times = _measure(best, make_interface) if options.select == "fastest" and len(best) > 1 else {}
+    times = _measure(best, make_interface, options) if options.select == "fastest" and len(best) > 1 else {}
     chosen = min(best, key=lambda each: times.get(each.capture.way, 0.0))
     notes = (
         f"Captured by way of {chosen.capture.way}.",
@@ -171,14 +174,15 @@ def _describe_fewer(proven: Proven, alternatives: Alternatives) -> str:
     return f"By way of {proven.capture.way}: {said}."
 
 
-def _measure(candidates: list[Proven], make_interface: MakeInterface) -> dict[str, float]:
+def _measure(candidates: list[Proven], make_interface: MakeInterface, options: ConvertOptions) -> dict[str, float]:
     """The shortest time of each for its example, in seconds; the candidates take turns."""
     with tempfile.TemporaryDirectory(prefix="transload-") as scratch:
         models = {}
         for each in candidates:
             path = Path(scratch) / f"{each.capture.way.replace(' ', '_')}.tload"
             _save([each.capture], make_interface, path)
-            models[each.capture.way] = load(path, each.capture.component, device="cpu"), each.capture.example
+            model = load(path, each.capture.component, device="cpu", libraries=options.libraries)
+            models[each.capture.way] = model, each.capture.example
         times = dict.fromkeys(models, float("inf"))
         for _ in range(ROUNDS + 1):
             for way, (model, example) in models.items():

@@ -75,6 +75,7 @@ class Request(msgspec.Struct, frozen=True, tag="convert", tag_field="work"):
     proof: Proof = "full"
     trust_source: bool = False
     license: str | None = None
+    libraries: tuple[str, ...] = ()
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -237,6 +238,7 @@ def _read_options(request: Request) -> ConvertOptions:
         proof=request.proof,
         trust_source=request.trust_source,
         license=request.license,
+        libraries=request.libraries,
     )
 
 

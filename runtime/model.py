@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,7 @@ def load(
     threads: int | None = None,
     optimize: bool = True,
     tuned: bool = True,
+    libraries: Sequence[str | Path] = (),
 ) -> Model:
     """Open a package and make one of its components ready to run.
 
@@ -178,15 +180,19 @@ def load(
         threads: Intra-op threads; None leaves the choice to ONNX Runtime.
         optimize: False switches ONNX Runtime's graph optimisations and its pre-packing of weights off.
         tuned: Whether a variant that `transload tune` made for this very host and runtime is used where there is one.
+        libraries: Shared libraries of operators, for a component whose interface declares domains of such; for any
+            other they are not opened. Their code runs in this process.
 
     Raises:
-        UsageError: the path, component, device or integrity makes no sense.
+        UsageError: the path, component, device, integrity or a library makes no sense.
         PackageError: the package is damaged.
-        UnsupportedError: this ONNX Runtime lacks an operator.
+        UnsupportedError: this ONNX Runtime lacks an operator, or a library that has it was not given.
         ExecutionError: ONNX Runtime refuses the model.
     """
     package = open_package(path, integrity)
-    return load_component(package, component, device=device, threads=threads, optimize=optimize, tuned=tuned)
+    return load_component(
+        package, component, device=device, threads=threads, optimize=optimize, tuned=tuned, libraries=libraries
+    )
 
 
 def load_component(
@@ -197,20 +203,24 @@ def load_component(
     threads: int | None = None,
     optimize: bool = True,
     tuned: bool = True,
+    libraries: Sequence[str | Path] = (),
 ) -> Model:
     """As `load`, from a package that is open already."""
     name = choose_component(package, component)
     interface = package.interface(name)
     providers = choose_providers(device)
-    if tuned and optimize and providers == [CPU] and (session := _open_tuned(package, name, threads)) is not None:
+    # A tuned graph has ONNX Runtime's own operators and no others.
+    tuned = tuned and optimize and providers == [CPU] and not interface.operator_domains
+    if tuned and (session := _open_tuned(package, name, threads)) is not None:
         return Model(name, interface, session, TUNED)
+    create = partial(create_session, package, name, threads=threads, optimize=optimize, libraries=libraries)
     try:
-        session = create_session(package, name, providers, threads=threads, optimize=optimize)
+        session = create(providers)
     except ExecutionError as error:
         if device != "auto" or providers == [CPU]:
             raise
         logger.warning("The GPU cannot be used (%s); running on the CPU.", error.what.splitlines()[0])
-        session = create_session(package, name, [CPU], threads=threads, optimize=optimize)
+        session = create([CPU])
     return Model(name, interface, session)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import msgspec
 import onnxruntime as ort
@@ -13,12 +14,18 @@ from transload.runtime.configuration import Configuration, provider_list, sessio
 from transload.runtime.device import CPU, Providers
 from transload.runtime.platform import return_free_memory
 from transload.runtime.tuning.entry import TunedVariant
-from transload.serialize.errors import ExecutionError, TransloadError, UnsupportedError
+from transload.serialize.errors import ExecutionError, TransloadError, UnsupportedError, UsageError
 from transload.serialize.package_file import Integrity, PackageFile
 
 
 def create_session(
-    package: PackageFile, component: str, providers: Providers, *, threads: int | None, optimize: bool
+    package: PackageFile,
+    component: str,
+    providers: Providers,
+    *,
+    threads: int | None,
+    optimize: bool,
+    libraries: Sequence[str | Path] = (),
 ) -> ort.InferenceSession:
     """A session for a component.
 
@@ -31,17 +38,28 @@ def create_session(
         providers: Execution providers, best first.
         threads: Intra-op threads; None leaves the choice to ONNX Runtime.
         optimize: False switches graph optimisations off, and pre-packing, which copies weights for faster kernels.
+        libraries: Where the operators are whose domains the component's interface declares.
 
     Raises:
+        UsageError: there is no such library.
         PackageError: model or weights are damaged, or the file was replaced meanwhile.
-        UnsupportedError: ONNX Runtime has no kernel for an operator.
-        ExecutionError: ONNX Runtime refuses the model for another reason.
+        UnsupportedError: ONNX Runtime has no kernel for an operator, or it is in a library that was not given.
+        ExecutionError: ONNX Runtime refuses the model or a library for another reason.
     """
     configuration = Configuration(threads or 0, level="all" if optimize else "disable", prepack=optimize)
     where = f"component {component!r} of {package.path.name}"
+    domains = package.interface(component).operator_domains
+    if domains and not libraries:
+        raise UnsupportedError(
+            f"The model has operators of a library, of the domain {', '.join(domains)}.",
+            where=where,
+            hint="Give the library if you trust it, since its code runs: --library FILE, or libraries=[FILE].",
+        )
     with _meanwhile(lambda: package.data_member(component)):
         model: bytes = package.model_proto(component, check_weights=False).SerializeToString()
-        session = open_session(model, session_options(configuration, str(package.path.parent)), providers, where)
+        options = session_options(configuration, str(package.path.parent))
+        register_libraries(options, libraries if domains else (), where)
+        session = open_session(model, options, providers, where)
     # ONNX Runtime has opened the file by its name, and mapped whatever lay there.
     package.archive.check_unchanged()
     return session
@@ -91,6 +109,22 @@ def open_session(model: bytes, options: ort.SessionOptions, providers: Providers
         # ONNX Runtime itself goes on with the next provider and says so in a log line only.
         raise ExecutionError(f"ONNX Runtime could not use {wanted} on this machine.")
     return session
+
+
+def register_libraries(options: ort.SessionOptions, libraries: Sequence[str | Path], where: str) -> None:
+    """Open libraries of operators; their code runs.
+
+    Raises:
+        UsageError: there is no such library.
+        ExecutionError: ONNX Runtime refuses a library.
+    """
+    for library in libraries:
+        # Only a file: of a bare name the system's loader would look for a library anywhere.
+        path = Path(library).resolve()
+        if not path.is_file():
+            raise UsageError(f"There is no library {str(library)!r}.")
+        with runtime_errors(where):
+            options.register_custom_ops_library(str(path))
 
 
 @contextlib.contextmanager

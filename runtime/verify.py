@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class ComponentVerification:
 
 
 def replay(
-    path: str | Path, *, device: str = "cpu", integrity: Integrity = "sha256"
+    path: str | Path, *, device: str = "cpu", integrity: Integrity = "sha256", libraries: Sequence[str | Path] = ()
 ) -> tuple[ComponentVerification, ...]:
     """Run every component's portable variant on its recorded inputs and compare with the recorded outputs.
 
@@ -33,6 +34,7 @@ def replay(
         path: The package file.
         device: `cpu`, `auto`, `cuda` or `cuda:N`.
         integrity: `sha256` checks every member first.
+        libraries: As `load` takes them.
 
     Raises:
         PackageError: the package is damaged.
@@ -42,7 +44,7 @@ def replay(
     package = open_package(path, integrity=integrity)
     verifications = []
     for name in package.component_names:
-        model = load_component(package, name, device=device, tuned=False)
+        model = load_component(package, name, device=device, tuned=False, libraries=libraries)
         tolerances = model.interface.tolerances
         sets = []
         for vectors in package.vectors(name):
@@ -54,14 +56,14 @@ def replay(
 
 
 def verify(
-    path: str | Path, *, device: str = "cpu", integrity: Integrity = "sha256"
+    path: str | Path, *, device: str = "cpu", integrity: Integrity = "sha256", libraries: Sequence[str | Path] = ()
 ) -> tuple[ComponentVerification, ...]:
     """As `replay`, and a difference is an error.
 
     Raises:
         MismatchError: an output differs from the recorded one; the report names it.
     """
-    verifications = replay(path, device=device, integrity=integrity)
+    verifications = replay(path, device=device, integrity=integrity, libraries=libraries)
     report = tuple(
         f"{verification.component}, set {index}: {row}"
         for verification in verifications

@@ -12,6 +12,7 @@ import msgspec
 
 from transload.serialize.dtypes import DTYPES
 from transload.serialize.errors import PackageError
+from transload.serialize.operator_domains import find_bad_domain
 from transload.serialize.strict_json import convert_json, decode_json, encode_json
 
 INTERFACE_VERSION = "1.0"
@@ -125,6 +126,7 @@ class Interface(msgspec.Struct, frozen=True):
 
     `inputs` maps the callable's parameter names, in order, to their trees. `tolerances` holds a bound for each
     floating output by tensor name, state included, `user_tolerance` is true where the user widened them.
+    `operator_domains` are those of operators that come from a library, which whoever runs the component has to give.
     """
 
     component: str
@@ -135,6 +137,7 @@ class Interface(msgspec.Struct, frozen=True):
     proof: Proof
     user_tolerance: bool = False
     state: tuple[State, ...] = ()
+    operator_domains: tuple[str, ...] = ()
     interface_version: str = INTERFACE_VERSION
 
 
@@ -193,7 +196,19 @@ def decode_interface(data: bytes | memoryview, member: str) -> Interface:
             raise PackageError(f"Unknown dtype {tensor.dtype!r}.", member=member, rule="interface-schema")
         if any(isinstance(dim, int) and dim < 0 for dim in tensor.shape or ()):
             raise PackageError("A tensor has a negative size.", member=member, rule="interface-schema")
+    check_operator_domains(interface, member)
     return interface
+
+
+def check_operator_domains(interface: Interface, member: str) -> None:
+    """Refuse an interface that declares a domain twice, or one that is not for a library to define.
+
+    Raises:
+        PackageError: with the rule `interface-schema`.
+    """
+    if (bad := find_bad_domain(interface.operator_domains)) is not None:
+        what = f"The operator domain {bad!r} stands twice, or is not for a library to define."
+        raise PackageError(what, member=member, rule="interface-schema")
 
 
 def check_fit(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import mmap
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 import onnx
@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from transload.serialize.dtypes import ONNX_NUMBER, numpy_dtype
 from transload.serialize.errors import PackageError
 from transload.serialize.model_contents import Root, is_external, roots, walk
+from transload.serialize.operator_domains import STANDARD_DOMAINS
 from transload.serialize.wire_format import FIXED32, FIXED64, LENGTH, VARINT, WireFormatError, read_varint
 
 MAX_MESSAGES = 1 << 18
@@ -40,8 +41,6 @@ MAX_ELEMENTS = 1 << 56
 
 MAX_SHOWN = 16
 """Dimensions of a tensor that an error shows."""
-
-STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 
 CONFIG_KEY = "ort_config"
 """The metadata from which ONNX Runtime can be told to take session options."""
@@ -78,8 +77,8 @@ class _Survey:
     is_text: bool = True
 
 
-def read_model(data: bytes | memoryview, member: str, domains: frozenset[str] = STANDARD_DOMAINS) -> onnx.ModelProto:
-    """Parse `model.onnx` and check it, but for its external data. Operators are of `domains`, or the model's own.
+def read_model(data: bytes | memoryview, member: str, domains: Collection[str] = ()) -> onnx.ModelProto:
+    """Parse `model.onnx` and check it, but for its external data. Operators: ONNX's, of `domains`, or the model's own.
 
     Raises:
         PackageError: the bytes are not an ONNX model, or it breaks a rule of docs/format.md, section 2.4.
@@ -100,8 +99,8 @@ def read_model(data: bytes | memoryview, member: str, domains: frozenset[str] = 
     return model
 
 
-def check_model(model: onnx.ModelProto, member: str, domains: frozenset[str] | None = STANDARD_DOMAINS) -> None:
-    """Check a parsed model. Operators are of `domains` (of any where that is None), or the model's own.
+def check_model(model: onnx.ModelProto, member: str, domains: Collection[str] | None = ()) -> None:
+    """Check a parsed model. Operators are ONNX's, of `domains` (of any where that is None), or the model's own.
 
     Raises:
         PackageError: it breaks a rule.
@@ -119,12 +118,13 @@ def check_model(model: onnx.ModelProto, member: str, domains: frozenset[str] | N
     refuse_if(too_many, f"The model has more than {MAX_FUNCTIONS} functions.", "onnx-functions")
     names = [(function.domain, function.name, function.overload) for function in model.functions]
     own = frozenset(names)
-    surveys = [_survey(root, own, domains) for root in roots(model)]
+    allowed = None if domains is None else STANDARD_DOMAINS.union(domains)
+    surveys = [_survey(root, own, allowed) for root in roots(model)]
     refuse_if(max(each.depth for each in surveys) > MAX_DEPTH, f"Graphs nest deeper than {MAX_DEPTH}.", "onnx-depth")
     is_text = all(each.is_text for each in surveys) and _are_text(text for name in names for text in name)
     is_text &= _are_text(value.name for values in (model.graph.input, model.graph.output) for value in values)
     refuse_if(not is_text, "A name or a place in the model is not UTF-8.", "onnx-text")
-    _check_names(names, member)
+    _check_names(names, allowed or STANDARD_DOMAINS, member)
     _check_expansion(surveys[0], dict(zip(names, surveys[1:], strict=True)), member)
     for each in surveys:
         refuse_if(each.bad_tensor is not None, each.bad_tensor or "", "onnx-tensors")
@@ -189,15 +189,15 @@ def _are_text(names: Iterable[object]) -> bool:
     return all(isinstance(name, str) for name in names)
 
 
-def _check_names(names: list[Function], member: str) -> None:
-    """Refuse functions of one name, or of an operator's."""
+def _check_names(names: list[Function], domains: Set[str], member: str) -> None:
+    """Refuse functions of one name, or of a domain whose operators are not the model's to define."""
     seen: set[Function] = set()
     for name in names:
         what = None
         if name in seen:
             what = f"The function {_name(name)} stands twice."
-        elif name[0] in STANDARD_DOMAINS:
-            what = f"The function {_name(name)} takes the place of a standard operator."
+        elif name[0] in domains:
+            what = f"The function {_name(name)} takes the place of an operator."
         if what is not None:
             raise PackageError(what, member=member, rule="onnx-functions")
         seen.add(name)

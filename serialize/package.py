@@ -12,7 +12,14 @@ import onnx_ir as ir
 
 from transload.serialize.archive_writer import Bytes, Content, Digest, write_archive
 from transload.serialize.errors import PackageError
-from transload.serialize.interface import Interface, check_fit, encode_interface, input_tensors, output_tensors
+from transload.serialize.interface import (
+    Interface,
+    check_fit,
+    check_operator_domains,
+    encode_interface,
+    input_tensors,
+    output_tensors,
+)
 from transload.serialize.layout import DATA_NAME, INTERFACE_NAME, MODEL_NAME, SHARED_DATA_NAME, asset_uri
 from transload.serialize.manifest import (
     FOLDER_OPTION,
@@ -99,6 +106,7 @@ def _plan(components: Iterable[Component]) -> tuple[dict[str, Content], dict[str
         raise PackageError("A package needs components with different names.", rule="manifest-schema")
     for component in components:
         check_component_name(component.name)
+        check_operator_domains(component.interface, component.name)
         graph = component.model.graph
         inputs = [str(value.name) for value in graph.inputs]
         outputs = [str(value.name) for value in graph.outputs]
@@ -114,7 +122,9 @@ def _plan(components: Iterable[Component]) -> tuple[dict[str, Content], dict[str
         for component in group:
             folder = f"{component.name}/{PORTABLE}"
             member = f"{folder}/{MODEL_NAME}"
-            contents[member] = Bytes(encode_model(component.model, offsets, location, member))
+            contents[member] = Bytes(
+                encode_model(component.model, offsets, location, member, component.interface.operator_domains)
+            )
             contents[f"{folder}/{INTERFACE_NAME}"] = Bytes(encode_interface(component.interface))
             contents.update(_encode_vectors(component, folder))
             info = ExecutorInfo(OrtInfo(MODEL_NAME, options), INTERFACE_NAME)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,10 +98,13 @@ def canonical_tensors(models: Iterable[ir.Model]) -> dict[int, ir.TensorProtocol
     return canonical
 
 
-def encode_model(model: ir.Model, offsets: dict[int, int], location: str, member: str) -> bytes:
+def encode_model(
+    model: ir.Model, offsets: dict[int, int], location: str, member: str, domains: Collection[str] = ()
+) -> bytes:
     """The bytes of the `model.onnx` that will be `member`, its external initializers pointing into the file `location`.
 
-    `offsets` maps each external tensor, by `id`, to its place in that file. The model is left as it was.
+    `offsets` maps each external tensor, by `id`, to its place in that file. Operators are ONNX's, of `domains`, or the
+    model's own. The model is left as it was.
 
     Raises:
         PackageError: a reader would refuse the model.
@@ -119,7 +122,7 @@ def encode_model(model: ir.Model, offsets: dict[int, int], location: str, member
             name=value.name or "",
         )
     proto = ir.to_proto(clone)
-    check_model(proto, member)
+    check_model(proto, member, domains)
     data: bytes = proto.SerializeToString(deterministic=True)
     check_size(data, member)
     return data

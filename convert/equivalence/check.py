@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class Evidence:
 
 
 def check_equivalence(
-    capture: Capture, package_path: Path, options: ConvertOptions, *, load_model: LoadModel = load_for_check
+    capture: Capture, package_path: Path, options: ConvertOptions, *, load_model: LoadModel | None = None
 ) -> Evidence:
     """Gather the evidence that a component of a package gives what its source gives.
 
@@ -58,7 +59,7 @@ def check_equivalence(
         capture: The source, and the graph after the passes.
         package_path: The package that holds the graph.
         options: Proof level, tolerances, seed, and which dimensions the user asked for.
-        load_model: How a component is loaded.
+        load_model: How a component is loaded, if not by `load_for_check`.
 
     Raises:
         MismatchError: source and package differ, or a dimension for which the user asked is frozen.
@@ -68,6 +69,7 @@ def check_equivalence(
     if options.proof == "none":
         return Evidence(Proof("none"), dynamic=frozenset(name for each in variables for name in each.names))
     quick = options.proof == "quick"
+    load_model = load_model or partial(load_for_check, libraries=options.libraries)
     sides = open_sides(capture, package_path, options, load_model)
     example = _check_example(sides)
     check_repetition(sides, example, "at once")

@@ -40,9 +40,9 @@ LoadModel = Callable[[Path, str, bool], Runner]
 """Loads a component of a package, with graph optimisations or without."""
 
 
-def load_for_check(path: Path, component: str, optimize: bool) -> Runner:
+def load_for_check(path: Path, component: str, optimize: bool, libraries: Sequence[str] = ()) -> Runner:
     """The package's own loader, on the CPU with one thread, which is what NUMERICS gates with."""
-    return load(path, component, device="cpu", threads=1, optimize=optimize, tuned=False)
+    return load(path, component, device="cpu", threads=1, optimize=optimize, tuned=False, libraries=libraries)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,10 +23,11 @@ from transload.convert.onnx.dimensions import (
 )
 from transload.convert.onnx.external_files import check_external_files
 from transload.convert.options import ConvertOptions
-from transload.convert.passes import find_unsupported
+from transload.convert.passes import find_library_domains, find_unsupported
 from transload.convert.passes.ir_version import IR_VERSION
 from transload.convert.source import Source
 from transload.convert.source_digest import digest_files, digest_source
+from transload.runtime.session import register_libraries
 from transload.serialize.dtypes import dtype_from_onnx
 from transload.serialize.errors import PackageError, SourceError, UnsupportedError, UnsupportedOperation, UsageError
 from transload.serialize.interface import Dict, SourceRecord, Tensor
@@ -74,12 +75,16 @@ def read_model(source: Source, options: ConvertOptions, *, any_operator: bool = 
     _check_model(path)
     _check_opset(proto, options.opset)
     model = _to_ir(proto, path)
-    if not any_operator and (unsupported := find_unsupported(model)):
+    with_libraries = bool(options.libraries)
+    if not any_operator and (unsupported := find_unsupported(model, with_libraries=with_libraries)):
         raise UnsupportedError(
-            f"{path.name} holds {len(unsupported)} operations that are not ONNX's own.", operations=unsupported
+            f"{path.name} holds {len(unsupported)} operations that are not ONNX's own.",
+            operations=unsupported,
+            hint="" if with_libraries else "Operators of a library need --library FILE.",
         )
     outputs = _separate_outputs(model)
-    reference = OnnxReference(_open_session(path, proto), outputs)
+    libraries = options.libraries if find_library_domains(model) else ()
+    reference = OnnxReference(_open_session(path, proto, libraries=libraries), outputs)
     declared, renames = merge_specs(tuple(_tensor(value) for value in _own_inputs(model)), options.inputs)
     example, inputs = _find_example(reference, declared, options)
     _write_shapes(model, inputs, renames)
@@ -176,12 +181,15 @@ def _own_inputs(model: ir.Model) -> Iterator[ir.Value]:
     return (value for value in graph.inputs if value.name not in graph.initializers)
 
 
-def _open_session(path: Path, proto: onnx.ModelProto, *, optimize: bool = False) -> ort.InferenceSession:
+def _open_session(
+    path: Path, proto: onnx.ModelProto, *, optimize: bool = False, libraries: Sequence[str] = ()
+) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = FATAL_ONLY
     if not optimize:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
+    register_libraries(options, libraries, path.name)
     model: str | bytes = str(path)
     if proto.ir_version > IR_VERSION:
         # ONNX Runtime refuses the newest IR versions, although nothing in them bears on what a graph computes.

@@ -9,24 +9,31 @@ import onnx_ir as ir
 
 from transload.convert.passes.metadata import SOURCE_KEY
 from transload.serialize.errors import UnsupportedOperation
+from transload.serialize.operator_domains import is_library_domain
 
 STANDARD_DOMAINS = {"": "", "ai.onnx": "", "ai.onnx.ml": "ai.onnx.ml"}
 
 
-def find_unsupported(model: ir.Model) -> tuple[UnsupportedOperation, ...]:
+def find_unsupported(model: ir.Model, *, with_libraries: bool = False) -> tuple[UnsupportedOperation, ...]:
     """Each node that is neither a standard operator at the model's opset nor a call of the model's own functions.
 
-    The same operator at several places is listed at each.
+    The same operator at several places is listed at each. `with_libraries` leaves out those that a library may define.
     """
     found = []
     for node, imports in _nodes(model):
-        if node.op_identifier() in model.functions:
+        if node.op_identifier() in model.functions or (with_libraries and is_library_domain(node.domain)):
             continue
         reason = _refuse(node, imports)
         if reason:
             name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
             found.append(UnsupportedOperation(name, _location(node), reason))
     return tuple(found)
+
+
+def find_library_domains(model: ir.Model) -> tuple[str, ...]:
+    """The domains of operators that only a library can define, sorted."""
+    found = {node.domain for node, _ in _nodes(model) if node.op_identifier() not in model.functions}
+    return tuple(sorted(domain for domain in found if is_library_domain(domain)))
 
 
 def _nodes(model: ir.Model) -> Iterator[tuple[ir.Node, dict[str, int]]]:

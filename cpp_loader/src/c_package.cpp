@@ -64,10 +64,12 @@ tl_status tl_options_set(tl_options* options, const char* key, const char* value
       options->settings.prepack = text == "1";
     } else if (name == "tuned" && is_switch) {
       options->settings.tuned = text == "1";
+    } else if (name == "library" && !text.empty()) {
+      options->settings.libraries.push_back(text);
     } else {
       throw usage_error("The option " + tl::quoted(name) + " with the value " + tl::quoted(text) + " makes no sense.",
                         "Options: device=auto|cpu|cuda|cuda:N, threads=NUMBER, optimize=0|1, prepack=0|1, "
-                        "tuned=0|1.");
+                        "tuned=0|1, library=FILE.");
     }
   });
 }

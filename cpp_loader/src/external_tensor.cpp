@@ -116,7 +116,7 @@ void check_inside(const Tensor& tensor, const std::string& member) {
 }
 
 // The place of the tensor inside the data member, or what is wrong with it.
-std::uint64_t check_reference(const Tensor& tensor, const std::string& member, const WeightsPlace& place) {
+std::uint64_t check_reference(const Tensor& tensor, const std::string& member, const ModelPlace& place) {
   const auto refuse_if = [&](bool broken, const std::string& what) {
     if (broken) {
       throw package_error("External data of tensor " + quoted(tensor.name) + ": " + what + ".", member,
@@ -194,7 +194,7 @@ std::optional<std::string> move_prepacked(const std::string& value, const zip::M
   return moved;
 }
 
-std::vector<Edit> point_tuned_tensor(const Tensor& tensor, const std::string& member, const WeightsPlace& place) {
+std::vector<Edit> point_tuned_tensor(const Tensor& tensor, const std::string& member, const ModelPlace& place) {
   const Error refusal = tuned_error(tensor, member);
   const Entry* location = find_entry(tensor, "location");
   const Entry* offset = find_entry(tensor, "offset");
@@ -237,7 +237,7 @@ bool is_outside(pbf_reader message) {
   return false;
 }
 
-std::vector<Edit> point_tensor(pbf_reader message, const std::string& member, const WeightsPlace& place) {
+std::vector<Edit> point_tensor(pbf_reader message, const std::string& member, const ModelPlace& place) {
   const Tensor tensor = read_tensor(message);
   // Either sign of being external counts: readers differ in which of the two they look at.
   if (tensor.data_location.value_or(0) != kExternal && tensor.entries.empty()) {

@@ -21,6 +21,6 @@ bool is_outside(protozero::pbf_reader tensor);
 
 // The edits that point a TensorProto into the package; none where its data is inside. Throws Error (rules
 // `external-data`, `onnx-tensors`), WireError, protozero::exception.
-std::vector<Edit> point_tensor(protozero::pbf_reader tensor, const std::string& member, const WeightsPlace& place);
+std::vector<Edit> point_tensor(protozero::pbf_reader tensor, const std::string& member, const ModelPlace& place);
 
 }  // namespace tl

@@ -22,6 +22,9 @@ std::string cache_folder();
 // Whether the file is this user's and nobody else may write it.
 bool is_own_file(const std::string& path);
 
+// A regular file's path, absolute and without symbolic links; "" where there is no such file.
+std::string find_file(const std::string& path);
+
 // Gives memory that was freed, but that the allocator keeps for later, back to the system, where it can.
 void return_free_memory();
 

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "host.h"
@@ -124,6 +125,12 @@ std::string cache_folder() {
 bool is_own_file(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && status.st_uid == ::geteuid() && (status.st_mode & 022U) == 0;
+}
+
+std::string find_file(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> found(::realpath(path.c_str(), nullptr), &std::free);
+  struct stat status {};
+  return found && ::stat(found.get(), &status) == 0 && S_ISREG(status.st_mode) ? found.get() : "";
 }
 
 void return_free_memory() {

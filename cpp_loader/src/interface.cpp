@@ -2,9 +2,11 @@
 #include "interface.h"
 
 #include <map>
+#include <set>
 
 #include "error.h"
 #include "json.h"
+#include "onnx_contents.h"
 #include "schema.h"
 
 namespace tl {
@@ -12,6 +14,18 @@ namespace {
 
 using json::Value;
 using Kind = json::Value::Kind;
+
+constexpr char kLetters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
+
+// Whether an interface may declare the domain. ONNX Runtime has its own operators without any library, those that load
+// code from files among them.
+bool is_library_domain(const std::string& domain) {
+  const std::string whole = domain + ".";
+  const bool is_runtime = whole.compare(0, 14, "com.microsoft.") == 0 || whole.compare(0, 7, "com.ms.") == 0;
+  const bool is_name = !domain.empty() && domain.size() <= 255 && domain[0] != '.' && domain[0] != '-' &&
+                       domain.find_first_not_of(std::string(kLetters) + ".-") == std::string::npos;
+  return is_name && !is_runtime && !onnx::is_standard_domain(domain);
+}
 
 class Reader {
  public:
@@ -36,7 +50,11 @@ class Reader {
     if (const Value* state = schema_.optional(raw, "state", Kind::list)) {
       for (const Value& item : state->items) interface.state.push_back(read_state(item));
     }
+    if (const Value* domains = schema_.optional(raw, "operator_domains", Kind::list)) {
+      interface.operator_domains = schema_.texts(*domains);
+    }
     collect_tensors(interface);
+    check_domains(interface.operator_domains);
     return interface;
   }
 
@@ -151,6 +169,15 @@ class Reader {
         return "'" + constant->text + "'";
       default:
         schema_.refuse("A constant is neither a scalar nor a string.");
+    }
+  }
+
+  void check_domains(const std::vector<std::string>& domains) const {
+    std::set<std::string> seen;
+    for (const std::string& domain : domains) {
+      if (!is_library_domain(domain) || !seen.insert(domain).second) {
+        schema_.refuse("The operator domain " + quoted(domain) + " stands twice, or is not for a library to define.");
+      }
     }
   }
 

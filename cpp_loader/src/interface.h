@@ -62,6 +62,7 @@ struct Interface {
   std::vector<std::string> notes;
   bool user_tolerance = false;
   std::vector<State> state;
+  std::vector<std::string> operator_domains;  // of operators that come from a library of the caller's
 
   // Every input or output tensor of the graph, each name once, in order; state comes last.
   std::vector<TensorInfo> input_tensors;

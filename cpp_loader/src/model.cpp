@@ -8,6 +8,7 @@
 #include "dimension_steps.h"
 #include "dimension_sums.h"
 #include "error.h"
+#include "host.h"
 #include "tuned.h"
 
 namespace tl {
@@ -87,6 +88,24 @@ void check_steps(const std::map<std::string, Seen>& sizes) {
   }
 }
 
+// The files, by absolute paths: of a bare name the system's loader would look for a library anywhere.
+std::vector<std::string> find_libraries(const std::vector<std::string>& given, const std::vector<std::string>& domains,
+                                        const std::string& where) {
+  if (given.empty()) {
+    std::string text;
+    for (const std::string& domain : domains) text += (text.empty() ? "" : ", ") + domain;
+    throw Error(Status::unsupported, "The model has operators of a library, of the domain " + text + ".",
+                "Give the library if you trust it, since its code runs: the option \"library\", or --library FILE.",
+                where);
+  }
+  std::vector<std::string> found;
+  for (const std::string& library : given) {
+    found.push_back(host::find_file(library));
+    if (found.back().empty()) throw usage_error("There is no library " + quoted(library) + ".");
+  }
+  return found;
+}
+
 }  // namespace
 
 Model::Model(const Package& package, const std::string& component, const ort::SessionSettings& settings) {
@@ -95,11 +114,16 @@ Model::Model(const Package& package, const std::string& component, const ort::Se
   where_ = "component " + quoted(name) + " of " + file.file_name();
   interface_ = package.interface(name);
   env_ = ort::create_env();
-  session_ = open_tuned(package, name, settings, *env_, where_);
+  // A tuned graph has ONNX Runtime's own operators and no others.
+  const bool has_library = !interface_.operator_domains.empty();
+  if (!has_library) session_ = open_tuned(package, name, settings, *env_, where_);
   is_tuned_ = session_ != nullptr;
   if (is_tuned_) return;
+  ort::SessionSettings portable = settings;
+  portable.libraries.clear();
+  if (has_library) portable.libraries = find_libraries(settings.libraries, interface_.operator_domains, where_);
   const OnnxModel model = package.model(name, ort::external_location(file.folder(), file.file_name()));
-  session_ = ort::create_session(*env_, model.bytes, file.folder(), settings, where_);
+  session_ = ort::create_session(*env_, model.bytes, file.folder(), portable, where_);
   // ONNX Runtime has opened the file by its name, and mapped whatever lay there.
   file.check_unchanged();
 }

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "error.h"
 
@@ -80,14 +79,16 @@ bool is_standard_domain(const std::string& domain) {
   return domain.empty() || domain == "ai.onnx" || domain == "ai.onnx.ml";
 }
 
-void check_functions(const Body& graph, const std::vector<Body>& functions, const std::string& member) {
+void check_functions(const Body& graph, const std::vector<Body>& functions, const std::set<std::string>& domains,
+                     const std::string& member) {
   std::map<Callee, std::size_t> positions;
   for (const Body& body : functions) {
     if (!positions.emplace(body.name, positions.size()).second) {
       throw refusal("The function " + text_of(body.name) + " stands twice.", member);
     }
-    if (is_standard_domain(std::get<0>(body.name))) {
-      throw refusal("The function " + text_of(body.name) + " takes the place of a standard operator.", member);
+    const std::string& domain = std::get<0>(body.name);
+    if (is_standard_domain(domain) || domains.count(domain) != 0) {
+      throw refusal("The function " + text_of(body.name) + " takes the place of an operator.", member);
     }
   }
   const std::vector<std::uint64_t> sizes = expand(functions, resolve_calls(functions, positions), member);
@@ -102,15 +103,13 @@ void check_functions(const Body& graph, const std::vector<Body>& functions, cons
   }
 }
 
-void check_domains(const Body& graph, const std::vector<Body>& functions, const std::string& member,
-                   bool with_runtime) {
+void check_domains(const Body& graph, const std::vector<Body>& functions, const std::set<std::string>& domains,
+                   const std::string& member) {
   std::set<Callee> own;
   for (const Body& body : functions) own.insert(body.name);
   const auto check = [&](const Body& body) {
     for (const Callee& callee : body.calls) {
-      const std::string& domain = std::get<0>(callee);
-      const bool is_runtime = with_runtime && (domain == "com.microsoft" || domain == "com.microsoft.nchwc");
-      if (!is_runtime && own.count(callee) == 0) {
+      if (domains.count(std::get<0>(callee)) == 0 && own.count(callee) == 0) {
         throw package_error("The operator " + text_of(callee) + " is neither ONNX's nor the model's own.", member,
                             "onnx-domains");
       }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -23,12 +24,13 @@ struct Body {
 
 bool is_standard_domain(const std::string& domain);
 
-// Throws Error (rule `onnx-functions`): functions stand twice, take the place of standard operators, call themselves,
-// or expand to too many nodes.
-void check_functions(const Body& graph, const std::vector<Body>& functions, const std::string& member);
+// Throws Error (rule `onnx-functions`): functions stand twice, take the place of operators of ONNX or of `domains`,
+// call themselves, or expand to too many nodes.
+void check_functions(const Body& graph, const std::vector<Body>& functions, const std::set<std::string>& domains,
+                     const std::string& member);
 
-// Throws Error (rule `onnx-domains`): an operator is neither ONNX's nor the model's own, nor, `with_runtime`, ONNX
-// Runtime's.
-void check_domains(const Body& graph, const std::vector<Body>& functions, const std::string& member, bool with_runtime);
+// Throws Error (rule `onnx-domains`): an operator is neither ONNX's nor of `domains` nor the model's own.
+void check_domains(const Body& graph, const std::vector<Body>& functions, const std::set<std::string>& domains,
+                   const std::string& member);
 
 }  // namespace tl::onnx

@@ -59,7 +59,7 @@ const char* skip_shortest_varint(const char* at) {
 
 class Walker {
  public:
-  Walker(std::string_view model, std::string member, const WeightsPlace& place)
+  Walker(std::string_view model, std::string member, const ModelPlace& place)
       : data_(model), member_(std::move(member)), place_(place) {}
 
   OnnxModel walk() {
@@ -94,9 +94,9 @@ class Walker {
     refuse_if(has_many_functions_, "onnx-functions", "The model has more than 4096 functions.");
     refuse_if(graph_depth_ > kMaxGraphDepth, "onnx-depth", "Graphs nest deeper than 30.");
     refuse_if(has_bad_text_, "onnx-text", "A name or a place in the model is not UTF-8.");
-    onnx::check_functions(graph_, functions_, member_);
+    onnx::check_functions(graph_, functions_, place_.domains, member_);
     if (bad_tensor_) throw *bad_tensor_;
-    onnx::check_domains(graph_, functions_, member_, place_.origin != ModelOrigin::portable);
+    onnx::check_domains(graph_, functions_, place_.domains, member_);
     if (bad_reference_) throw *bad_reference_;
   }
 
@@ -284,7 +284,7 @@ class Walker {
 
   std::string_view data_;
   std::string member_;
-  const WeightsPlace& place_;
+  const ModelPlace& place_;
   std::vector<Frame> stack_;
   std::vector<Edit> edits_;
   OnnxModel facts_;
@@ -300,7 +300,7 @@ class Walker {
 
 }  // namespace
 
-OnnxModel point_into(std::string_view model, const std::string& member, const WeightsPlace& place) {
+OnnxModel point_into(std::string_view model, const std::string& member, const ModelPlace& place) {
   return Walker(model, member, place).walk();
 }
 

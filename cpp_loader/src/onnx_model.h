@@ -13,17 +13,18 @@
 namespace tl {
 
 // Who wrote a model: transload, or ONNX Runtime when it optimised the graph, in the user's cache or inside a package.
-// ONNX Runtime has operators of its own domains, and alignments of its own; in the cache there are pre-packed weights
-// too.
+// ONNX Runtime has alignments of its own; in the cache there are pre-packed weights too.
 enum class ModelOrigin { portable, cache, embedded };
 
-// Where a model's weights lie. `location` is the file name by which the stored model calls them, `data` the member
-// that holds them (null where there is none), `archive` how the package's file is to be called.
-struct WeightsPlace {
+// What is known of a model before it is read. `location` is the file name by which it calls its weights, `data` the
+// member that holds them (null where there is none), `archive` how the package's file is to be called. Operators may be
+// of `domains` besides ONNX's and the model's own.
+struct ModelPlace {
   std::string location;
   const zip::Member* data;
   std::string archive;
   ModelOrigin origin = ModelOrigin::portable;
+  std::set<std::string> domains = {};
 };
 
 // A model whose external data points into the package, and what its graph says of itself.
@@ -40,6 +41,6 @@ struct OnnxModel {
 // Throws Error: the bytes are no ONNX model (rule `onnx`), it breaks a rule of docs/format.md, section 2.4 (`onnx-…`),
 // or a reference names another file, lies outside the member, is not aligned, or has another length than its dimensions
 // and element type need (rule `external-data`; of a model by ONNX Runtime, `tuned-variant`).
-OnnxModel point_into(std::string_view model, const std::string& member, const WeightsPlace& place);
+OnnxModel point_into(std::string_view model, const std::string& member, const ModelPlace& place);
 
 }  // namespace tl

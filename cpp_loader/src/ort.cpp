@@ -70,6 +70,9 @@ Session create_on(const OrtEnv& env, const std::string& model, const std::string
   if (!settings.prepack) check(api().AddSessionConfigEntry(raw, "session.disable_prepacking", "1"), where);
   if (!settings.arena) check(api().DisableCpuMemArena(raw), where);
   if (settings.flush_to_zero) check(api().AddSessionConfigEntry(raw, "session.set_denormal_as_zero", "1"), where);
+  for (const std::string& library : settings.libraries) {
+    check(api().RegisterCustomOpsLibrary_V2(raw, library.c_str()), where);
+  }
   if (!cuda.empty()) append_cuda(*raw, cuda, where);
   OrtSession* session = nullptr;
   check(api().CreateSessionFromArray(&env, model.data(), model.size(), raw, &session), where);

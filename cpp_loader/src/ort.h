@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace tl::ort {
 
@@ -41,13 +42,14 @@ using TypeAndShape = Owned<OrtTensorTypeAndShapeInfo>;
 using Value = Owned<OrtValue>;
 
 struct SessionSettings {
-  std::string device = "auto";  // auto, cpu, cuda, cuda:N
-  int threads = 0;              // intra-op; 0 leaves the choice to ONNX Runtime
-  bool optimize = true;         // graph optimisations
-  bool prepack = true;          // copies of weights in the layout of faster kernels
-  bool tuned = true;            // whether a variant that was tuned for this host is looked for
-  bool arena = true;            // memory is kept between calls
-  bool flush_to_zero = false;   // denormal numbers become zero
+  std::string device = "auto";              // auto, cpu, cuda, cuda:N
+  int threads = 0;                          // intra-op; 0 leaves the choice to ONNX Runtime
+  bool optimize = true;                     // graph optimisations
+  bool prepack = true;                      // copies of weights in the layout of faster kernels
+  bool tuned = true;                        // whether a variant that was tuned for this host is looked for
+  bool arena = true;                        // memory is kept between calls
+  bool flush_to_zero = false;               // denormal numbers become zero
+  std::vector<std::string> libraries = {};  // files with operators of the domains that the interface declares
 };
 
 // A session from a model's bytes whose external data lies in `folder`.

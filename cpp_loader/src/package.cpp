@@ -107,12 +107,15 @@ OnnxModel Package::model(const std::string& component, const std::string& locati
   const Variant& chosen = variant(component);
   const std::string member = chosen.folder + "/model.onnx";
   const std::string weights = weights_name(chosen);
+  const Interface interface = this->interface(component);
   const std::string_view stored = read(member);
   const zip::Member* data = archive_.find(weights);
-  const WeightsPlace place{weights.substr(weights.rfind('/') + 1), data, location};
+  const std::vector<std::string>& domains = interface.operator_domains;
+  const ModelPlace place{
+      weights.substr(weights.rfind('/') + 1), data, location, ModelOrigin::portable, {domains.begin(), domains.end()}};
   if (data != nullptr) read(weights);
   OnnxModel model = point_into(stored, member, place);
-  check_fit(interface(component), model, component);
+  check_fit(interface, model, component);
   return model;
 }
 

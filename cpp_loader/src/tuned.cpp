@@ -94,9 +94,11 @@ ort::Session open_variant(const TunedVariant& variant, const ort::SessionSetting
   const zip::Member* data = archive.find(data_name);
   archive.check_crc32(name);
   if (data != nullptr && integrity != Integrity::none) archive.check_crc32(data_name);
-  WeightsPlace place{kDataName, data, ort::external_location(file.folder(), file.file_name())};
+  ModelPlace place{kDataName, data, ort::external_location(file.folder(), file.file_name())};
   // ONNX Runtime takes the size of pre-packed weights on trust, and a package may come from anywhere.
   place.origin = variant.folder.empty() ? ModelOrigin::cache : ModelOrigin::embedded;
+  // What its optimisations put into a graph.
+  place.domains = {"com.microsoft", "com.microsoft.nchwc"};
   const OnnxModel model = point_into(archive.view(name), name, place);
   ort::Session session = ort::create_session(env, model.bytes, file.folder(), settings, where);
   // ONNX Runtime has opened the file by its name, and mapped whatever lay there.

@@ -47,6 +47,7 @@ def component(
     initializers: tuple[onnx.TensorProto, ...] = (),
     state: tuple[State, ...] = (),
     vectors: tuple[VectorSet, ...] = (),
+    domains: tuple[str, ...] = (),
 ) -> Component:
     """One component `forward` of these nodes."""
     values = [
@@ -54,8 +55,9 @@ def component(
         for tensors in (graph_inputs, graph_outputs)
     ]
     graph = helper.make_graph(nodes, "graph", *values, list(initializers))
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    interface = Interface("forward", inputs, outputs, {}, SOURCE, Proof("none"), state=state)
+    imports = [helper.make_opsetid("", 21), *(helper.make_opsetid(domain, 1) for domain in domains)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=10)
+    interface = Interface("forward", inputs, outputs, {}, SOURCE, Proof("none"), state=state, operator_domains=domains)
     return Component("forward", interface, ir.from_proto(model), vectors)
 
 
@@ -112,6 +114,13 @@ def running_sum() -> Component:
     return component(nodes, {"x": x}, y, [x, total], [y, after], initializers=(initial,), state=state)
 
 
+def twice() -> Component:
+    """`y = 2 * x` by an operator of tests/library_of_operators.cpp."""
+    x, y = Tensor("x", "float32", ("n",)), Tensor("y", "float32", ("n",))
+    node = helper.make_node("Twice", ["x"], ["y"], domain="transload.test")
+    return component([node], {"x": x}, y, [x], [y], domains=("transload.test",))
+
+
 def nonzero() -> Component:
     """The places of what is not zero: a size that hangs on the values."""
     x, places = Tensor("x", "float32", ("n",)), Tensor("places", "int64", (1, "found"))
@@ -131,6 +140,7 @@ def main(folder: Path) -> None:
         "steps": (double_of_steps(),),
         "sums": (running_sum(),),
         "nonzero": (nonzero(),),
+        "twice": (twice(),),
         **{f"same_{dtype}": (same(dtype),) for dtype in DTYPES},
     }
     for name, components in packages.items():

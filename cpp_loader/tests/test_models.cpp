@@ -188,3 +188,22 @@ TEST_CASE("without optimisations and pre-packing the answer is the same") {
     CHECK(ours["y"].data<float>()[index] == doctest::Approx(theirs["y"].data<float>()[index]).epsilon(1e-4));
   }
 }
+
+// The package `twice` has an operator of the domain `transload.test`, which it declares.
+TEST_CASE("operators of a library run where the caller gives it, and nowhere else") {
+  std::vector<float> x = {1, 2, 3};
+  Options options;
+  const auto refusal = error_of([&] { Model::open(package_path("twice"), options); });
+  CHECK(refusal.first == Status::unsupported);
+  CHECK(refusal.second.find("transload.test") != std::string::npos);
+  options.libraries = {LIBRARY_OF_OPERATORS};
+  auto model = Model::open(package_path("twice"), options);
+  CHECK(model.run({{"x", Tensor::over(x, {3})}})["y"].to_vector<float>() == kTwice);
+  CHECK(model.variant() == "portable");
+  options.libraries = {"no/such/library.so"};
+  CHECK(error_of([&] { Model::open(package_path("twice"), options); }).first == Status::usage);
+  options.libraries = {package_path("double")};
+  CHECK(error_of([&] { Model::open(package_path("twice"), options); }).first == Status::execution);
+  // A component that declares no domains opens none.
+  CHECK(Model::open(package_path("double"), options).variant() == "portable");
+}

@@ -26,6 +26,7 @@ ort::SessionSettings Arguments::settings(const std::string& default_device) cons
   ort::SessionSettings settings;
   settings.device = get("--device", default_device);
   settings.threads = static_cast<int>(number("--threads", 0));
+  if (const std::string library = get("--library", ""); !library.empty()) settings.libraries = {library};
   return settings;
 }
 

@@ -67,7 +67,7 @@ std::vector<double> measure_together(const Model& model, const std::vector<Feed>
 
 int bench_command(const std::vector<std::string>& words) {
   const Arguments arguments =
-      parse_arguments(words, {"--inputs", "--component", "--device", "--threads", "--calls", "--callers"});
+      parse_arguments(words, {"--inputs", "--component", "--device", "--threads", "--library", "--calls", "--callers"});
   const long calls = std::max(1L, arguments.number("--calls", 100));
   const long callers = std::clamp(arguments.number("--callers", 1), 1L, 256L);
   const Clock::time_point begin = Clock::now();

@@ -42,6 +42,9 @@ void print_component(const Package& package, const std::string& name) {
     opsets += (opsets.empty() ? "" : ", ") + domain + " " + std::to_string(version);
   }
   std::printf("opset: %s\n", opsets.c_str());
+  std::string domains;
+  for (const std::string& domain : interface.operator_domains) domains += (domains.empty() ? "" : ", ") + domain;
+  if (!domains.empty()) std::printf("needs a library of operators: %s\n", domains.c_str());
   std::printf("%sproof: %s\n", interface.proof_level == "none" ? "WARNING: " : "", proof_text(interface).c_str());
   for (const auto& [output, tolerance] : interface.tolerances) {
     const std::string noise = tolerance.noise == 0 ? "" : ", the source's own noise " + short_number(tolerance.noise);

@@ -22,6 +22,7 @@ Options:
   --component NAME   which component (run, bench); needed where the package has several
   --device DEVICE    auto, cpu, cuda or cuda:N (verify, run, bench)
   --threads N        threads inside one call (verify, run, bench); 0 leaves the choice to ONNX Runtime
+  --library FILE     a shared library of operators that the model needs; its code runs (verify, run, bench)
 
 Files are named <tensor>.npy; in the name, what is not a letter, a digit, '_', '-' or '.' is %XX, as in URLs.
 

@@ -11,7 +11,8 @@
 namespace tl {
 
 int run_command(const std::vector<std::string>& words) {
-  const Arguments arguments = parse_arguments(words, {"--inputs", "--outputs", "--component", "--device", "--threads"});
+  const Arguments arguments =
+      parse_arguments(words, {"--inputs", "--outputs", "--component", "--device", "--threads", "--library"});
   const std::string target = arguments.get("--outputs", "");
   if (target.empty()) throw usage_error("--outputs FOLDER is needed.");
   const Package package(arguments.package, Integrity::crc32);

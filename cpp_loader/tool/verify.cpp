@@ -46,7 +46,7 @@ void replay(const Model& model, const std::string& component, std::size_t number
 }  // namespace
 
 int verify_command(const std::vector<std::string>& words) {
-  const Arguments arguments = parse_arguments(words, {"--device", "--threads"});
+  const Arguments arguments = parse_arguments(words, {"--device", "--threads", "--library"});
   const Package package(arguments.package, Integrity::sha256);
   ort::SessionSettings settings = arguments.settings("cpu");
   // What the vectors prove is the portable variant.

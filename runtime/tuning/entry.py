@@ -18,15 +18,13 @@ from transload.serialize.archive_writer import Content, Digest, write_archive
 from transload.serialize.errors import PackageError
 from transload.serialize.layout import DATA_NAME, MODEL_NAME
 from transload.serialize.model_contents import external_tensors
-from transload.serialize.model_rules import STANDARD_DOMAINS, needed_bytes, read_model
+from transload.serialize.model_rules import needed_bytes, read_model
+from transload.serialize.operator_domains import RUNTIME_DOMAINS
 from transload.serialize.strict_json import convert_json, decode_json, encode_json
 from transload.serialize.zip_records import Member
 
 TUNING_NAME = "tuning.json"
 RULE = "tuned-variant"
-
-DOMAINS = STANDARD_DOMAINS | {"com.microsoft", "com.microsoft.nchwc"}
-"""Where ONNX Runtime's own operators lie, which its optimisations put into a graph."""
 
 _PREPACKED = re.compile(r"prepacked_\d+")
 
@@ -78,7 +76,7 @@ class TunedVariant:
         """
         name = self.folder + MODEL_NAME
         self.archive.check_crc32(name)
-        model = read_model(self.archive.view(name), name, DOMAINS)
+        model = read_model(self.archive.view(name), name, RUNTIME_DOMAINS)
         # ONNX Runtime takes the size of pre-packed weights on trust, and a package may come from anywhere.
         prepacked = not self.folder
         _point_into(external_tensors(model), name, self.member(DATA_NAME), self.archive.path, prepacked=prepacked)

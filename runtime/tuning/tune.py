@@ -20,7 +20,7 @@ from transload.runtime.tuning.embed import embed_variant
 from transload.runtime.tuning.entry import TuningRecord
 from transload.runtime.tuning.key import make_key
 from transload.runtime.tuning.search import Check, Graph, Trial, TuningReport, find_difference, find_fastest
-from transload.serialize.errors import MismatchError, UsageError
+from transload.serialize.errors import MismatchError, UnsupportedError, UsageError
 from transload.serialize.interface import Tolerance
 from transload.serialize.package_file import PackageFile
 
@@ -65,8 +65,10 @@ def tune_component(
     Raises:
         UsageError: the package has no recorded inputs and none were given, or this host cannot be told from others.
         MismatchError: the package does not give the recorded outputs here, or what was stored does not.
-        UnsupportedError, ExecutionError: ONNX Runtime refuses the model.
+        UnsupportedError, ExecutionError: ONNX Runtime refuses the model, or its operators come from a library.
     """
+    if package.interface(component).operator_domains:
+        raise UnsupportedError("A component with operators of a library cannot be tuned.", where=component)
     key = make_key(package, component)
     if key is None:
         raise UsageError("The processor cannot be told, so that a tuned variant would fit any.", hint="Run on Linux.")

@@ -36,6 +36,7 @@ def convert_model(
     select: Literal["first", "fastest"] = "first",
     trust_source: bool = False,
     license: str | None = None,
+    libraries: Sequence[str | Path] = (),
 ) -> Package:
     """Convert a model, prove that the result is the same model, and return the package; nothing is written.
 
@@ -64,6 +65,8 @@ def convert_model(
         select: Torch modules: of the ways to capture one, the `first` that is proven, or the `fastest` of all that are.
         trust_source: Whether files that can run code when they are read may be read.
         license: The model's licence, an SPDX expression such as `Apache-2.0`; recorded in the package.
+        libraries: Shared libraries of operators, for a source that has some of neither ONNX's nor ONNX Runtime's own.
+            Their code runs in this process; the package needs them wherever it runs.
 
     Raises:
         UsageError: the source or an option makes no sense.
@@ -96,6 +99,7 @@ def convert_model(
         select=select,
         trust_source=trust_source,
         license=license,
+        libraries=tuple(str(library) for library in libraries),
     )
     found = detect_source(source, args, kwargs, trust_source=trust_source)
     if found.kind is not SourceKind.TORCHSCRIPT or found.path is not None:

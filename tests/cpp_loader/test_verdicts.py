@@ -19,9 +19,11 @@ from packages import Members, edit_json, edit_model, linear_component, rebuild
 from test_hostile_packages import (
     EXTERNAL_EDITS,
     INTERFACE,
+    LIBRARY_DOMAIN_EDITS,
     MANIFEST_EDITS,
     MODEL,
     MODEL_EDITS,
+    declare,
     inner_tensor,
     own,
     replace_member,
@@ -194,6 +196,8 @@ EDITS: dict[str, Edit] = {
     **{f"manifest: {name}": edit_json("manifest.json", edit) for name, (edit, _) in MANIFEST_EDITS.items()},
     **{f"model: {name}": edit_model(edit) for name, (edit, _) in MODEL_EDITS.items()},
     **{f"external data: {name}": edit_model(edit) for name, edit in EXTERNAL_EDITS.items()},
+    **{f"domains: {name}": declare(domains, edit) for name, (domains, edit, _) in LIBRARY_DOMAIN_EDITS.items()},
+    "domains null": put(INTERFACE, operator_domains=None),
     **{
         f"json {text!r} in {member}": replace_member(member, text)
         for member in ("manifest.json", INTERFACE)

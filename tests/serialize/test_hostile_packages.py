@@ -309,6 +309,55 @@ def add_node(domain: str, op_type: str = "FusedGemm") -> Callable[[onnx.ModelPro
     return lambda model: model.graph.node.append(helper.make_node(op_type, ["x"], ["z"], domain=domain))
 
 
+LIBRARY_DOMAIN_EDITS: dict[str, tuple[list[Any], Callable[[onnx.ModelProto], object], str | None]] = {
+    "an operator of the domain": (["ai.onnx.contrib"], add_node("ai.onnx.contrib"), None),
+    "two domains": (["my.ops", "ai.onnx.contrib"], add_node("my.ops"), None),
+    "a domain that no operator has": (["my.ops"], lambda model: None, None),
+    "an operator of another domain": (["my.ops"], add_node("ai.onnx.contrib"), "onnx-domains"),
+    "letter case": (["My.Ops"], add_node("my.ops"), "onnx-domains"),
+    "a function in place of the library's operator": (["own"], functions(function("f")), "onnx-functions"),
+    "a domain twice": (["my.ops", "my.ops"], add_node("my.ops"), "interface-schema"),
+    "ONNX Runtime's own": (["com.microsoft"], add_node("com.microsoft"), "interface-schema"),
+    "ONNX Runtime's own, of one kernel": (["com.microsoft.nchwc"], lambda model: None, "interface-schema"),
+    "ONNX Runtime's own inside": (["com.ms.internal.nhwc"], lambda model: None, "interface-schema"),
+    "a domain that only begins alike": (["com.microsofty"], add_node("com.microsofty"), None),
+    "ONNX's own": (["ai.onnx"], lambda model: None, "interface-schema"),
+    "ONNX's own, by its short name": ([""], lambda model: None, "interface-schema"),
+    "not a name": (["my ops"], lambda model: None, "interface-schema"),
+    "a name that begins with a dot": ([".ops"], lambda model: None, "interface-schema"),
+    "other letters": (["\u0430i"], lambda model: None, "interface-schema"),
+    "a newline behind": (["my.ops\n"], lambda model: None, "interface-schema"),
+    "the longest name": (["a" * 255], lambda model: None, None),
+    "a name that is too long": (["a" * 256], lambda model: None, "interface-schema"),
+    "a number": ([1], lambda model: None, "interface-schema"),
+}
+"""What the interface declares, an edit of the model, and the rule that refuses both together."""
+
+
+def declare(domains: list[Any], edit: Callable[[onnx.ModelProto], object]) -> Callable[[Members], None]:
+    def change(members: Members) -> None:
+        edit_json(INTERFACE, lambda value: value.update(operator_domains=domains))(members)
+        edit_model(edit)(members)
+
+    return change
+
+
+@pytest.mark.parametrize(("domains", "edit", "rule"), LIBRARY_DOMAIN_EDITS.values(), ids=LIBRARY_DOMAIN_EDITS.keys())
+def test_operators_of_other_domains_are_read_only_where_the_interface_declares_them(
+    package_bytes: bytes,
+    write: Write,
+    domains: list[Any],
+    edit: Callable[[onnx.ModelProto], object],
+    rule: str | None,
+) -> None:
+    path = write(rebuild(package_bytes, declare(domains, edit)))
+    if rule is None:
+        assert list(open_package(path).interface("forward").operator_domains) == domains
+        assert open_package(path).model_proto("forward")
+    else:
+        assert refused(path).rule == rule
+
+
 MODEL_EDITS: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
     "graphs nested too deep": (nested(31), "onnx-depth"),
     "function that calls itself": (functions(function("f", "f")), "onnx-functions"),

@@ -102,7 +102,9 @@ TL_API tl_status tl_package_check(const tl_package* package, tl_error** error);
 
 /* --- options of a model, as words. Keys: "device" (auto, cpu, cuda, cuda:N), "threads" (a number; 0 leaves the choice to
  * ONNX Runtime), "optimize" (0 or 1: graph optimisations), "prepack" (0 or 1: copies of weights for faster kernels),
- * "tuned" (0 or 1: a variant that `transload tune` made for this host is used where there is one). --- */
+ * "tuned" (0 or 1: a variant that `transload tune` made for this host is used where there is one), "library" (a shared
+ * library of operators, for a component whose interface declares domains of such, and not opened for any other; its code
+ * runs; may be set several times). --- */
 TL_API tl_status tl_options_create(tl_options** options, tl_error** error);
 TL_API tl_status tl_options_set(tl_options* options, const char* key, const char* value, tl_error** error);
 TL_API void tl_options_free(tl_options* options);

@@ -316,6 +316,8 @@ struct Options {
   bool prepack = true;          // copies of weights for faster kernels; without, weights stay in the mapped file
   bool tuned = true;            // whether a variant that `transload tune` made for this host is used
   Integrity integrity = Integrity::crc32;
+  std::vector<std::string> libraries =
+      {};  // of operators, where the interface declares domains of such; their code runs
 };
 
 // An opened package file.
@@ -374,6 +376,7 @@ class Model {
     set("optimize", options.optimize ? "1" : "0");
     set("prepack", options.prepack ? "1" : "0");
     set("tuned", options.tuned ? "1" : "0");
+    for (const std::string& library : options.libraries) set("library", library);
     tl_model* model = nullptr;
     const char* component = options.component.empty() ? nullptr : options.component.c_str();
     detail::check([&](tl_error** error) { return tl_model_open(package.handle(), component, raw, &model, error); });

@@ -41,6 +41,13 @@ memory_limit_option = click.option(
     "--memory-limit", type=parse_size, metavar="SIZE", help="Address space of the worker, such as 8G."
 )
 verbose_option = click.option("--verbose", is_flag=True, help="Show what the frameworks write, and tracebacks.")
+libraries_option = click.option(
+    "--library",
+    "libraries",
+    multiple=True,
+    metavar="FILE",
+    help="A shared library of operators that the model needs; its code runs. Repeatable.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
 
 

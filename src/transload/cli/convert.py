@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from transload.cli.command import (
     Command,
     json_option,
+    libraries_option,
     make_console,
     memory_limit_option,
     parse_size,
@@ -93,6 +94,7 @@ STAGES = ("detect", "capture", "passes", "equivalence", "package")
 )
 @click.option("--trust-source", is_flag=True, help="Read the source even if that can run code in it.")
 @click.option("--license", metavar="SPDX", help="The model's licence, such as Apache-2.0; recorded.")
+@libraries_option
 @time_limit_option
 @click.option("--cpu-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="As much processor time.")
 @memory_limit_option

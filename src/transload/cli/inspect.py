@@ -65,6 +65,8 @@ def _print_component(console: Console, package: PackageFile, name: str) -> None:
     console.print(f"source: {source_text(interface)}")
     opsets = read_opsets(package, name)
     console.print(f"opset: {', '.join(f'{domain} {version}' for domain, version in opsets.items())}")
+    if interface.operator_domains:
+        console.print(f"needs a library of operators: {', '.join(interface.operator_domains)}", style="yellow")
     _print_evidence(console, interface)
 
 

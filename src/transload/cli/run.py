@@ -9,7 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
-from transload.cli.command import Command
+from transload.cli.command import Command, libraries_option
 from transload.convert.npz import read_npz, write_npz
 from transload.runtime import load
 from transload.serialize.dtypes import numpy_dtype
@@ -24,7 +24,15 @@ Array = np.ndarray[Any, Any]
 @click.option("--outputs", required=True, type=click.Path(path_type=Path), help="The .npz file to write.")
 @click.option("--component", help="Which component; needed where the package has several.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-def run(package: Path, inputs: Path | None, outputs: Path, component: str | None, device: str) -> None:
+@libraries_option
+def run(
+    package: Path,
+    inputs: Path | None,
+    outputs: Path,
+    component: str | None,
+    device: str,
+    libraries: tuple[str, ...],
+) -> None:
     """Run a package once.
 
     The names of the tensors are those that `transload inspect` shows, such as x or cache/0/key. numpy's files have no
@@ -35,7 +43,7 @@ def run(package: Path, inputs: Path | None, outputs: Path, component: str | None
       transload run tagger.tload --inputs in.npz --outputs out.npz --device cpu
     """
     arrays = {} if inputs is None else read_npz(inputs)
-    model = load(package, component, device=device)
+    model = load(package, component, device=device, libraries=libraries)
     names = list(dict.fromkeys(tensor.name for tensor in output_tensors(model.interface)))
     values = model.run(names, _restore_dtypes(arrays, model.interface))
     write_npz(outputs, dict(zip(names, values, strict=True)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from transload.cli.command import Command, describe_error, json_option, make_console, write_json
+from transload.cli.command import Command, describe_error, json_option, libraries_option, make_console, write_json
 from transload.runtime.comparison import OutputComparison, format_rows
 from transload.runtime.verify import ComponentVerification, replay
 from transload.serialize import open_package
@@ -22,6 +22,7 @@ from transload.serialize.signature import TrustedFile, TrustedIdentity, check_si
 @click.option("--issuer", metavar="URL", help="Who vouches for a Sigstore identity.")
 @click.option("--signature", type=click.Path(path_type=Path), help="The signature, if neither inside nor PACKAGE.sig.")
 @click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@libraries_option
 @json_option
 @click.pass_context
 def verify(
@@ -31,6 +32,7 @@ def verify(
     issuer: str | None,
     signature: Path | None,
     device: str,
+    libraries: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Check a package's digests, run it on its recorded inputs and compare with the source's outputs.
@@ -49,7 +51,7 @@ def verify(
         trusted = TrustedFile(Path(signed_by)) if issuer is None else TrustedIdentity(signed_by, issuer)
         check_signature(opened, trusted, signature)
         click.echo(f"transload: signed by {signed_by}", err=True)
-    verifications = replay(package, device=device)
+    verifications = replay(package, device=device, libraries=libraries)
     # What was checked and what was run must be one file.
     opened.archive.check_unchanged()
     error = _find_mismatch(package, verifications)
