@@ -16,6 +16,9 @@ Root = onnx.GraphProto | onnx.FunctionProto
 
 Part = onnx.NodeProto | onnx.TensorProto | onnx.GraphProto
 
+# Found by name each time otherwise, which takes as long as all else that is asked of a tensor.
+_EXTERNAL = onnx.TensorProto.EXTERNAL
+
 
 def roots(model: onnx.ModelProto) -> Iterator[Root]:
     """The model's graph, then each of its functions, in order."""
@@ -34,16 +37,13 @@ def walk(root: Root) -> Iterator[tuple[Part, int]]:
         for item in inside:
             # Their classes have no subclasses, and this is what a model of many parts takes its time for.
             kind = type(item)
-            if kind is onnx.AttributeProto:
-                stack.append((_values(item), depth))
-                break
             if kind is onnx.GraphProto:
                 yield item, depth + 1
                 stack.append((_content(item), depth + 1))
                 break
             yield item, depth
-            if kind is onnx.NodeProto and item.attribute:
-                stack.append((iter(item.attribute), depth))
+            if kind is onnx.NodeProto and (attributes := item.attribute):
+                stack.append((_values(attributes), depth))
                 break
         else:
             stack.pop()
@@ -60,29 +60,32 @@ def external_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 def is_external(tensor: onnx.TensorProto) -> bool:
     """Whether a tensor's data lies outside the model, or claims to."""
     # Either sign of it counts: readers differ in which of the two they look at.
-    return tensor.data_location == onnx.TensorProto.EXTERNAL or bool(tensor.external_data)
+    return tensor.data_location == _EXTERNAL or bool(tensor.external_data)
 
 
 def _content(root: Root) -> Iterator[object]:
-    if isinstance(root, onnx.GraphProto):
-        yield from root.initializer
-        yield from _sparse(root.sparse_initializer)
-    else:
-        yield from root.attribute_proto
-    yield from root.node
+    # One call for all fields that are there: of many graphs each is nearly empty.
+    for field, value in root.ListFields():
+        if field.name in ("node", "initializer"):
+            yield from value
+        elif field.name == "sparse_initializer":
+            yield from _sparse(value)
+        elif field.name == "attribute_proto":
+            yield from _values(value)
 
 
-def _values(attribute: onnx.AttributeProto) -> Iterator[object]:
-    """Whatever an attribute holds, whatever type it claims."""
-    if attribute.HasField("t"):
-        yield attribute.t
-    yield from attribute.tensors
-    if attribute.HasField("sparse_tensor"):
-        yield from _sparse([attribute.sparse_tensor])
-    yield from _sparse(attribute.sparse_tensors)
-    if attribute.HasField("g"):
-        yield attribute.g
-    yield from attribute.graphs
+def _values(attributes: Iterable[onnx.AttributeProto]) -> Iterator[object]:
+    """Whatever attributes hold, whatever type they claim."""
+    for attribute in attributes:
+        for field, value in attribute.ListFields():
+            if field.name in ("t", "g"):
+                yield value
+            elif field.name in ("tensors", "graphs"):
+                yield from value
+            elif field.name == "sparse_tensor":
+                yield from _sparse([value])
+            elif field.name == "sparse_tensors":
+                yield from _sparse(value)
 
 
 def _sparse(tensors: Iterable[onnx.SparseTensorProto]) -> Iterator[object]:

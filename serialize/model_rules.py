@@ -19,7 +19,7 @@ from transload.serialize.dtypes import ONNX_NUMBER, numpy_dtype
 from transload.serialize.errors import PackageError
 from transload.serialize.model_contents import Root, is_external, roots, walk
 from transload.serialize.operator_domains import STANDARD_DOMAINS
-from transload.serialize.wire_format import FIXED32, FIXED64, LENGTH, VARINT, WireFormatError, read_varint
+from transload.serialize.wire_format import FIXED32, FIXED64, LENGTH, VARINT, WireFormatError, read_varint, skip_varint
 
 MAX_MESSAGES = 1 << 18
 """Messages in a model. Each takes two bytes of file and some 200 of memory; a node with its values is about ten."""
@@ -67,6 +67,7 @@ class _Survey:
         unknown: A node, and its operator, that is of no allowed domain and calls no such function.
         bad_tensor: A tensor whose dimensions cannot be, in words.
         is_text: Whether all names are UTF-8.
+        has_external: Whether a tensor lies outside the model, or claims to.
     """
 
     nodes: int = 0
@@ -75,10 +76,14 @@ class _Survey:
     unknown: tuple[str, Function] | None = None
     bad_tensor: str | None = None
     is_text: bool = True
+    has_external: bool = False
 
 
-def read_model(data: bytes | memoryview, member: str, domains: Collection[str] = ()) -> onnx.ModelProto:
+def read_model(data: bytes | memoryview, member: str, domains: Collection[str] = ()) -> tuple[onnx.ModelProto, bool]:
     """Parse `model.onnx` and check it, but for its external data. Operators: ONNX's, of `domains`, or the model's own.
+
+    Returns:
+        The model, and whether a tensor of it lies outside, or claims to.
 
     Raises:
         PackageError: the bytes are not an ONNX model, or it breaks a rule of docs/format.md, section 2.4.
@@ -95,12 +100,14 @@ def read_model(data: bytes | memoryview, member: str, domains: Collection[str] =
             member=member,
             rule="onnx-form",
         )
-    check_model(model, member, domains)
-    return model
+    return model, check_model(model, member, domains)
 
 
-def check_model(model: onnx.ModelProto, member: str, domains: Collection[str] | None = ()) -> None:
+def check_model(model: onnx.ModelProto, member: str, domains: Collection[str] | None = ()) -> bool:
     """Check a parsed model. Operators are ONNX's, of `domains` (of any where that is None), or the model's own.
+
+    Returns:
+        Whether a tensor lies outside the model, or claims to.
 
     Raises:
         PackageError: it breaks a rule.
@@ -133,6 +140,7 @@ def check_model(model: onnx.ModelProto, member: str, domains: Collection[str] | 
             node, operator = each.unknown
             what = f"The operator {_name(operator)} (node {node!r}) is neither ONNX's nor the model's own."
             refuse_if(True, what, "onnx-domains")
+    return any(each.has_external for each in surveys)
 
 
 def check_size(data: bytes | memoryview | mmap.mmap, member: str) -> None:
@@ -176,8 +184,9 @@ def _survey(root: Root, own: Set[Function], domains: frozenset[str] | None) -> _
             if not (type(domain) is type(operator) is type(overload) is type(part.name) is str):
                 found.is_text = False
         elif isinstance(part, onnx.TensorProto):
-            found.is_text &= _are_text((part.name,))
+            found.is_text &= type(part.name) is str
             if is_external(part):
+                found.has_external = True
                 found.is_text &= _are_text(text for entry in part.external_data for text in (entry.key, entry.value))
             elif found.bad_tensor is None and not _has_possible_dimensions(part):
                 found.bad_tensor = f"The dimensions {list(part.dims)[:MAX_SHOWN]} of tensor {part.name!r} cannot be."
@@ -294,7 +303,7 @@ def _is_too_wide(data: bytes | memoryview | mmap.mmap, kind: Descriptor) -> bool
 
 def _skip_scalar(data: bytes | memoryview | mmap.mmap, position: int, end: int, wire_type: int) -> int:
     if wire_type == VARINT:
-        return read_varint(data, position, end)[1]
+        return skip_varint(data, position, end)
     if wire_type in (FIXED32, FIXED64):
         return position + (4 if wire_type == FIXED32 else 8)
     raise WireFormatError(position)

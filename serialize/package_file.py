@@ -150,10 +150,12 @@ class PackageFile:
         variant = self.variant(component)
         member = f"{variant.variant_directory}/{MODEL_NAME}"
         interface = self.interface(component)
-        model = read_model(self.model_bytes(component), member, interface.operator_domains)
+        model, has_external = read_model(self.model_bytes(component), member, interface.operator_domains)
         location = data_name(variant).rsplit("/", 1)[1]
         data = self.data_member(component) if check_weights else self.members.get(data_name(variant))
-        point_into(external_tensors(model), member, location, data, self.path)
+        if has_external:
+            # Another walk over the whole model.
+            point_into(external_tensors(model), member, location, data, self.path)
         _check_fit(interface, model, component)
         return model
 

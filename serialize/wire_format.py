@@ -7,6 +7,7 @@ varint tag (number and wire type) and a payload whose length the wire type or a 
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ MAX_FIELDS = 1 << 20
 """Where scanning stops: more top-level fields than any graph has nodes that a front end could convert."""
 
 MAX_FIELD_NUMBER = (1 << 29) - 1
+
+_VARINT = re.compile(rb"[\x80-\xff]{0,9}[\x00-\x7f]")
 
 
 class Field(NamedTuple):
@@ -52,7 +55,7 @@ def scan_fields(data: bytes | mmap.mmap, start: int = 0, end: int | None = None)
             raise WireFormatError(at)
         if wire_type == VARINT:
             payload = position
-            _, position = read_varint(data, position, end)
+            position = skip_varint(data, position, end)
         elif wire_type == LENGTH:
             size, payload = read_varint(data, position, end)
             position = payload + size
@@ -84,3 +87,17 @@ def read_varint(data: bytes | memoryview | mmap.mmap, position: int, end: int) -
         if byte < 0x80:
             return value, position + index + 1
     raise WireFormatError(position)
+
+
+def skip_varint(data: bytes | memoryview | mmap.mmap, position: int, end: int) -> int:
+    """The position after a varint of at most ten bytes.
+
+    Raises:
+        WireFormatError: it is longer, or reaches past the end.
+    """
+    if position < end and data[position] < 0x80:
+        return position + 1
+    found = _VARINT.match(data, position, end)
+    if found is None:
+        raise WireFormatError(position)
+    return found.end()

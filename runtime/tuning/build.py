@@ -57,7 +57,7 @@ def portable_files(package: PackageFile, component: str) -> dict[str, Content]:
     Raises:
         PackageError: they are damaged.
     """
-    model = read_model(package.model_bytes(component), MODEL_NAME)
+    model, _ = read_model(package.model_bytes(component), MODEL_NAME)
     for tensor in external_tensors(model):
         # Weights that components share lie in a file of another name.
         next(entry for entry in tensor.external_data if entry.key == "location").value = DATA_NAME

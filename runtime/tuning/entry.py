@@ -76,7 +76,7 @@ class TunedVariant:
         """
         name = self.folder + MODEL_NAME
         self.archive.check_crc32(name)
-        model = read_model(self.archive.view(name), name, RUNTIME_DOMAINS)
+        model, _ = read_model(self.archive.view(name), name, RUNTIME_DOMAINS)
         # ONNX Runtime takes the size of pre-packed weights on trust, and a package may come from anywhere.
         prepacked = not self.folder
         _point_into(external_tensors(model), name, self.member(DATA_NAME), self.archive.path, prepacked=prepacked)

@@ -60,7 +60,8 @@ def members(data: bytes) -> None:
 
 def model(data: bytes) -> None:
     """A `model.onnx` of a package."""
-    proto = read_model(data, "model.onnx")
+    proto, has_external = read_model(data, "model.onnx")
+    assert has_external is any(True for _ in external_tensors(proto))
     point_into(external_tensors(proto), "model.onnx", "model.onnx.data", DATA, Path("m.tload"))
     # What was accepted must come out of another parser as it went in.
     assert onnx.ModelProto.FromString(proto.SerializeToString()) == proto
