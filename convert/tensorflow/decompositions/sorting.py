@@ -78,11 +78,13 @@ def bincount(op: Any, values: Any, size: Any, weights: Any) -> Any:
     dtype = op.outputs[0].dtype
     count = tf.cast(size, values.dtype)
     hits = tf.equal(values[..., tf.newaxis], tf.range(count))
+    # ONNX Runtime keeps an axis with a negative number where a tensor is empty.
+    axis = hits.shape.rank - 2 if hits.shape.rank is not None else -2
     if binary:
-        return tf.cast(tf.reduce_any(hits, axis=-2), dtype)
+        return tf.cast(tf.reduce_any(hits, axis=axis), dtype)
     marks = tf.cast(hits, dtype)
     if weights.shape.num_elements() != 0:
         weights = tf.cond(tf.size(weights) > 0, lambda: weights, lambda: tf.ones_like(values, dtype))
         weights.set_shape(values.shape)
         marks = tf.where(hits, weights[..., tf.newaxis] * tf.ones_like(marks), tf.zeros_like(marks))
-    return tf.reduce_sum(marks, axis=-2)
+    return tf.reduce_sum(marks, axis=axis)

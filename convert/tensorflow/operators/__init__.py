@@ -8,6 +8,7 @@ from transload.convert.tensorflow.operators import (
     selection,
     strings,
     tables,
+    text_pieces,
     unique,
 )
 from transload.convert.tensorflow.operators.registry import OPERATORS, tf2onnx_handlers
@@ -21,6 +22,7 @@ __all__ = [
     "selection",
     "strings",
     "tables",
+    "text_pieces",
     "tf2onnx_handlers",
     "unique",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, helper
 from tf2onnx import utils
 
 from transload.convert.tensorflow.table_content import Table
@@ -49,6 +49,31 @@ class Emitter:
             body.add_graph_output(result, *dtypes, *shapes)
             branches[name] = body
         made = self.graph.make_node("If", [condition], branches=branches, dtypes=dtypes, shapes=shapes)
+        return str(made.output[0])
+
+    def repeat(self, count: str, value: str, step: Callable[[Emitter, str, str], str | tuple[str, str]]) -> str:
+        """A tensor after so many steps, of which the dtype and the shape stay.
+
+        Args:
+            count: How many at most, an int64.
+            value: The tensor before the first.
+            step: Emits a step's nodes into the emitter that it is given, from the step's number and the tensor before
+                it; gives the tensor after it, and where it may be the last one, whether there is another.
+        """
+        dtype, shape = self.graph.get_dtype(value), self.graph.get_shape(value)
+        body = self.graph.create_new_graph_with_same_config()
+        body.parent_graph = self.graph
+        number, goes_on, before = (utils.make_name(name) for name in ("number", "goes_on", "before"))
+        body.add_graph_input(number, TensorProto.INT64, [])
+        body.add_graph_input(goes_on, TensorProto.BOOL, [])
+        body.add_graph_input(before, dtype, shape)
+        emitter = Emitter(body, self.node, self.tables)
+        result = step(emitter, number, before)
+        after, condition = result if isinstance(result, tuple) else (result, emitter.Identity(goes_on))
+        body.add_graph_output(condition, TensorProto.BOOL, [])
+        body.add_graph_output(after, dtype, shape)
+        inputs = [count, self.tensor(np.array(True)), value]
+        made = self.graph.make_node("Loop", inputs, branches={"body": body}, dtypes=[dtype], shapes=[shape])
         return str(made.output[0])
 
     @property

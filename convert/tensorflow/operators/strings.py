@@ -5,20 +5,15 @@ from __future__ import annotations
 import numpy as np
 from onnx import TensorProto
 
-from transload.convert.capture import Array
 from transload.convert.tensorflow.operators.emitter import Emitter
 from transload.convert.tensorflow.operators.registry import operator
+from transload.convert.tensorflow.operators.text_pieces import split_texts, words
 from transload.serialize.errors import UnsupportedError
 
 INT64, STRING = int(TensorProto.INT64), int(TensorProto.STRING)
 INTEGERS = frozenset(
     map(int, (TensorProto.INT8, TensorProto.INT16, TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32))
 )
-
-
-def _words(*texts: str) -> Array:
-    """A string constant, in the form that tf2onnx writes rightly."""
-    return np.array([text.encode() for text in texts], dtype=object)
 
 
 @operator("StringLower")
@@ -48,7 +43,7 @@ def join(g: Emitter) -> str:
     separator = g.attribute("separator", "")
     result = g.inputs[0]
     for each in g.inputs[1:]:
-        result = g.StringConcat(result, _words(separator)) if separator else result
+        result = g.StringConcat(result, words(separator)) if separator else result
         result = g.StringConcat(result, each)
     return str(g.Identity(result))
 
@@ -67,17 +62,7 @@ def split(g: Emitter) -> tuple[str, str, str]:
         raise UnsupportedError("The separator depends on the data.")
     word = separator.item()
     word = word.decode() if isinstance(word, bytes) else word
-    limit = g.attribute("maxsplit", -1)
-    # The limit of TensorFlow counts splits, as ONNX's does.
-    attributes = {"maxsplit": limit} if limit >= 0 else {}
-    dense, counts = g.StringSplit(g.inputs[0], delimiter=word, outputs=2, **attributes)
-    g.graph.set_dtype(dense, STRING)
-    g.graph.set_dtype(counts, INT64)
-    if word:
-        # An empty text is one empty word, of which ONNX's operator gives none.
-        counts = g.Max(counts, np.array(1))
-        rows = g.Slice(g.Shape(dense), np.array([0]), np.array([1]))
-        dense = g.Concat(dense, g.Expand(_words(""), g.Concat(rows, np.array([1]), axis=0)), axis=1)
+    dense, counts = split_texts(g, g.inputs[0], word, g.attribute("maxsplit", -1))
     width = g.ReduceMax(g.Concat(counts, np.array([0]), axis=0), keepdims=1)
     numbers = g.Range(np.array(0), g.Squeeze(width, np.array([0])), np.array(1))
     is_word = g.Less(g.Unsqueeze(numbers, np.array([0])), g.Unsqueeze(counts, np.array([1])))
@@ -114,27 +99,23 @@ def as_string(g: Emitter) -> str:
     return str(g.Cast(g.inputs[0], to=STRING))
 
 
-@operator(
-    "EncodeBase64",
-    "DecodeBase64",
-    "ReduceJoin",
-    "RegexFullMatch",
-    "RegexReplace",
-    "StaticRegexReplace",
-    "StringFormat",
-    "StringLength",
-    "StringNGrams",
-    "StringSplit",
-    "StringStrip",
-    "Substr",
-    "StringToHashBucket",
-    "StringToHashBucketFast",
-    "StringToHashBucketStrong",
-    "UnicodeDecode",
-    "UnicodeDecodeWithOffsets",
-    "UnicodeEncode",
-    "UnicodeTranscode",
-    "UnicodeScript",
-)
+REFUSED = {
+    **dict.fromkeys(
+        ("StringToHashBucket", "StringToHashBucketFast", "StringToHashBucketStrong"),
+        "ONNX has no hash of strings, and those of onnxruntime-extensions give other numbers than TensorFlow's.",
+    ),
+    **dict.fromkeys(
+        (
+            *("EncodeBase64", "DecodeBase64", "StringFormat", "StringSplit", "Substr", "UnicodeDecode"),
+            *("UnicodeDecodeWithOffsets", "UnicodeEncode", "UnicodeScript", "UnicodeTranscode"),
+        ),
+        "Neither ONNX nor onnxruntime-extensions has such an operator on strings.",
+    ),
+    "RegexFullMatch": "The pattern depends on the data.",
+    "StringLength": "ONNX does not count what is in a string (onnxruntime-extensions counts characters, not bytes).",
+}
+
+
+@operator(*REFUSED)
 def refuse(g: Emitter) -> str:
-    raise UnsupportedError("ONNX has no such operator on strings (onnxruntime-extensions would be needed).")
+    raise UnsupportedError(REFUSED[g.node.type])

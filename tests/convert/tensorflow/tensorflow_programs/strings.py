@@ -21,7 +21,9 @@ TEXT = texts("text", None)
 _FUNCTIONS: dict[str, tuple[Callable[[Any], Any], str | None]] = {
     "lower": (tf.strings.lower, None),
     "upper": (tf.strings.upper, None),
-    "strip": (lambda t: tf.strings.strip(tf.strings.join([" ", t, "\t "])), "StringStrip"),
+    "strip": (lambda t: tf.strings.strip(tf.strings.join([" ", t, "\t "])), None),
+    "strip_inside": (lambda t: tf.strings.strip(tf.strings.join(["\n\v", t, " \f x \r", t, "\t\t"])), None),
+    "strip_to_nothing": (lambda t: tf.strings.strip(tf.strings.join([" \t", tf.strings.lower(" "), "\n"])), None),
     "join": (lambda t: tf.strings.join([t, "x", t], separator="-"), None),
     "concatenated": (lambda t: t + "!", None),
     "length": (tf.strings.length, "StringLength"),
@@ -30,16 +32,34 @@ _FUNCTIONS: dict[str, tuple[Callable[[Any], Any], str | None]] = {
     "chosen": (lambda t: tf.where(tf.equal(t, "cat"), t, "other"), None),
     "gathered": (lambda t: (tf.gather(t, [0, 0]), tf.reshape(t, [-1, 1]), tf.concat([t, ["end"]], 0)), None),
     "regex_full_match": (lambda t: tf.strings.regex_full_match(t, "c.t|[a-z]*e"), None),
-    "regex_replace": (lambda t: tf.strings.regex_replace(t, "[aeiou]", "*"), "StaticRegexReplace"),
+    "regex_replace": (lambda t: tf.strings.regex_replace(t, "[aeiou]", "*"), None),
+    "regex_replace_text": (lambda t: tf.strings.regex_replace(tf.strings.join([t, t]), "ca", "<ca>"), None),
+    "regex_replace_first": (lambda t: tf.strings.regex_replace(t, "o", "0", replace_global=False), None),
+    "regex_replace_rows": (lambda t: tf.strings.regex_replace(tf.strings.join([" ", t, "\t  ", t]), r"\s+", "_"), None),
+    "regex_remove": (lambda t: tf.strings.regex_replace(t, r"[a-e\-\]]+", ""), None),
+    "regex_replace_by_its_own": (lambda t: tf.strings.regex_replace(t, "[aeo]", "oa"), None),
+    "regex_replace_groups": (lambda t: tf.strings.regex_replace(t, "(c)(a)", r"\2\1"), "RegexReplace"),
+    "regex_replace_any": (lambda t: tf.strings.regex_replace(t, "c.*", "x"), "RegexReplace"),
     "substring": (lambda t: tf.strings.substr(t, 0, 2), "Substr"),
     "split": (lambda t: tf.strings.split(t).to_tensor(""), None),
     "split_by": (lambda t: tf.strings.split(t, sep="a").to_tensor("-"), None),
-    "reduce_join": (lambda t: tf.strings.reduce_join(tf.reshape(t, [-1, 1]), axis=1, separator=" "), "ReduceJoin"),
+    "reduce_join": (lambda t: tf.strings.reduce_join(tf.reshape(t, [-1, 1]), axis=1, separator=" "), None),
+    "reduce_join_all": (lambda t: tf.strings.reduce_join(tf.stack([t, t], 1)), None),
+    "reduce_join_of_axes": (
+        lambda t: tf.strings.reduce_join(tf.stack([tf.stack([t, t + "!"], 1)] * 3, 1), [2, 1], separator="+"),
+        None,
+    ),
+    "reduce_join_kept": (lambda t: tf.strings.reduce_join(tf.stack([t, t], 1), 0, keepdims=True, separator=","), None),
     "hash_bucket": (lambda t: tf.strings.to_hash_bucket_fast(t, 10), "StringToHashBucketFast"),
     "hash_bucket_strong": (lambda t: tf.strings.to_hash_bucket_strong(t, 10, [1, 2]), "StringToHashBucketStrong"),
     "unicode_decode": (lambda t: tf.strings.unicode_decode(t, "UTF-8").to_tensor(), "UnicodeDecode"),
     "bytes_split": (lambda t: tf.strings.bytes_split(t).to_tensor(""), "StringSplit"),
-    "ngrams": (lambda t: tf.strings.ngrams(tf.reshape(t, [1, -1]), 2), "StringNGrams"),
+    "ngrams": (lambda t: tf.strings.ngrams(tf.reshape(t, [1, -1]), 2), None),
+    "ngrams_of_split": (lambda t: tf.strings.ngrams(tf.strings.split(t), (1, 3), separator="").to_tensor(""), None),
+    "ngrams_padded": (
+        lambda t: tf.strings.ngrams(tf.strings.split(t), 2, pad_values="#").to_tensor(""),
+        "StringNGrams",
+    ),
     "encode_base64": (tf.io.encode_base64, "EncodeBase64"),
 }
 for _name, (_function, _refused) in _FUNCTIONS.items():
@@ -140,7 +160,7 @@ def integer_lookup() -> Any:
     return lambda ids: layer(ids)
 
 
-@built(TEXT, example=LINES, refused="StaticRegexReplace")
+@built(TEXT, example=LINES)
 def text_vectorization() -> Any:
     layer = L.TextVectorization(vocabulary=["cat", "dog", "a"], output_sequence_length=5)
     return lambda text: layer(text)
@@ -152,9 +172,26 @@ def text_vectorization_of_any_length() -> Any:
     return lambda text: layer(text)
 
 
-@built(TEXT, example=LINES, refused="RaggedBincount")
+@built(TEXT, example=LINES)
 def text_vectorization_counted() -> Any:
     layer = L.TextVectorization(vocabulary=["cat", "dog", "a"], output_mode="count", standardize="lower")
+    return lambda text: layer(text)
+
+
+@built(TEXT, example=LINES)
+def text_vectorization_multi_hot() -> Any:
+    layer = L.TextVectorization(vocabulary=["cat", "dog", "a", "a mouse"], output_mode="multi_hot", ngrams=2)
+    return lambda text: layer(text)
+
+
+@built(TEXT, example=LINES)
+def text_vectorization_weighted() -> Any:
+    layer = L.TextVectorization(
+        vocabulary=["cat", "dog", "a"],
+        idf_weights=[0.5, 0.25, 2.0],
+        output_mode="tf_idf",
+        standardize="strip_punctuation",
+    )
     return lambda text: layer(text)
 
 
