@@ -12,9 +12,10 @@ from pathlib import Path
 
 from transload.convert.capture import Alternatives, Capture
 from transload.convert.equivalence import Evidence, check_equivalence
+from transload.convert.equivalence.borrowed_weights import open_graph
 from transload.convert.error_lines import first_line
 from transload.convert.options import ConvertOptions
-from transload.convert.passes import find_unsupported, run_passes
+from transload.convert.passes import PassReport, find_unsupported, run_passes
 from transload.runtime import load
 from transload.serialize import Component, Package
 from transload.serialize.errors import (
@@ -51,6 +52,17 @@ def prove(
         UnsupportedError: operations that are not ONNX's own are left in a graph; all are listed.
         MismatchError: source and package do not give the same outputs.
     """
+    reports = _run_passes(captures, options, on_stage)
+    on_stage("equivalence")
+    with tempfile.TemporaryDirectory(prefix="transload-") as scratch:
+        path = Path(scratch) / "scratch.tload"
+        if options.proof != "none":
+            _save(captures, make_interface, path)
+        evidence = [check_equivalence(capture, path, options) for capture in captures]
+    return [Proven(*each) for each in zip(captures, (report.notes for report in reports), evidence, strict=True)]
+
+
+def _run_passes(captures: Sequence[Capture], options: ConvertOptions, on_stage: OnStage) -> list[PassReport]:
     on_stage("passes")
     reports = [run_passes(capture.model, frozenset(each.input.name for each in capture.state)) for capture in captures]
     with_libraries = bool(options.libraries)
@@ -60,13 +72,7 @@ def prove(
         raise UnsupportedError(
             f"The captured graph holds {len(unsupported)} operations that are not ONNX's own.", operations=unsupported
         )
-    on_stage("equivalence")
-    with tempfile.TemporaryDirectory(prefix="transload-") as scratch:
-        path = Path(scratch) / "scratch.tload"
-        if options.proof != "none":
-            _save(captures, make_interface, path)
-        evidence = [check_equivalence(capture, path, options) for capture in captures]
-    return [Proven(*each) for each in zip(captures, (report.notes for report in reports), evidence, strict=True)]
+    return reports
 
 
 def choose(
@@ -81,13 +87,16 @@ def choose(
     Raises:
         UnsupportedError, MismatchError: no way gives the source's answers; what was wrong with each is listed.
     """
-    checking = dataclasses.replace(options, proof="quick") if options.proof == "none" else options
     failures: dict[str, TransloadError] = {}
     found: list[Proven] = []
     for way, capture in alternatives.ways.items():
         on_stage("capture")
         try:
-            [proven] = prove([_capture(way, capture)], make_interface, checking, on_stage)
+            made = _capture(way, capture)
+            if options.proof == "none":
+                proven = _tell_apart(made, make_interface, options, on_stage)
+            else:
+                [proven] = prove([made], make_interface, options, on_stage)
         except (UnsupportedError, MismatchError, ExecutionError) as error:
             failures[way] = error
             continue
@@ -106,9 +115,21 @@ def choose(
         *(_describe_fewer(each, alternatives) for each in found if each not in best),
         *(f"By way of {way} the example takes {seconds * 1e3:.2f} ms." for way, seconds in times.items()),
     )
-    unproven = Evidence(Proof("none"), dynamic=chosen.evidence.dynamic, steps=chosen.evidence.steps)
-    evidence = unproven if options.proof == "none" else chosen.evidence
-    return Proven(chosen.capture, (*notes, *chosen.notes), evidence)
+    return Proven(chosen.capture, (*notes, *chosen.notes), chosen.evidence)
+
+
+def _tell_apart(capture: Capture, make_interface: MakeInterface, options: ConvertOptions, on_stage: OnStage) -> Proven:
+    """As `prove`, where no proof was asked for: the graph runs over the memory of the source's own weights.
+
+    Raises:
+        UnsupportedError, MismatchError: as `prove`.
+    """
+    [report] = _run_passes([capture], options, on_stage)
+    on_stage("equivalence")
+    runner = open_graph(capture, make_interface(capture), options.libraries)
+    checking = dataclasses.replace(options, proof="quick")
+    evidence = check_equivalence(capture, Path(), checking, load_model=lambda path, component, optimize: runner)
+    return Proven(capture, report.notes, Evidence(Proof("none"), dynamic=evidence.dynamic, steps=evidence.steps))
 
 
 def first_capture(alternatives: Alternatives) -> Capture:

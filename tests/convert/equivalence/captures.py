@@ -87,7 +87,7 @@ def graph(
     opset: int = 18,
 ) -> onnx.ModelProto:
     """A model; inputs are name to dtype and shape, outputs name to dtype."""
-    number = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "bool": 9, "float64": 11, "string": 8}
+    number = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "bool": 9, "float64": 11, "string": 8, "bfloat16": 16}
     made = helper.make_graph(
         list(nodes),
         "made",
