@@ -67,9 +67,9 @@ class _Watch(TorchFunctionMode):
         arguments = list(_tensors((args, kwargs)))
         depends = any(id(tensor) in self._followed for tensor in arguments)
         if depends and name in WARNED_READS:
-            self.warned.add(_caller(sys._getframe(1)))
+            self.warned.add(find_caller(sys._getframe(1)))
         if depends and name in SILENT_READS:
-            self.silent.add(_caller(sys._getframe(1)))
+            self.silent.add(find_caller(sys._getframe(1)))
         result = func(*args, **(kwargs or {}))
         if depends and not name.startswith("new_") and name not in _FORMS:
             for tensor in _tensors((result, args[:1] if name.endswith("_") else ())):
@@ -93,7 +93,7 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
             yield from _tensors(item)
 
 
-def _caller(frame: FrameType) -> Line:
+def find_caller(frame: FrameType) -> Line:
     """The line that called, behind the frames by which torch hands a call to a mode."""
     current: FrameType | None = frame
     while current is not None and current.f_code.co_filename.endswith(("torch/overrides.py", "torch/_tensor.py")):

@@ -28,7 +28,7 @@ from transload.convert.torch.script import DEFAULT_OPSET as SCRIPT_OPSET
 from transload.convert.torch.script import translate
 from transload.convert.torch.tensors import to_numpy
 from transload.convert.torch.torchscript import fit_parameters
-from transload.convert.torch.tracing import trace
+from transload.convert.torch.tracing import Trace, trace, trace_with_loops
 from transload.serialize.errors import UnsupportedError, UnsupportedOperation
 from transload.serialize.interface import Node
 
@@ -84,19 +84,24 @@ class Callee:
 def ways_to_capture(callee: Callee) -> Mapping[str, Callable[[], Capture]]:
     """The ways by name, in the order in which to try them.
 
-    Tracing is right for most models and about ten times as fast as torch.export; scripting fails at once or follows
-    control flow that neither a trace nor torch.export can; strict export differs from the other in what it refuses.
+    Tracing is right for most models and about ten times as fast as torch.export; loops over sizes cost it time, so that
+    they are kept only where the trace without them has a size too few; scripting fails at once or follows control flow
+    that neither a trace nor torch.export can; strict export differs from the other in what it refuses.
     docs/architectures.md has the numbers.
     """
     return {
-        "trace": partial(_capture_trace, callee),
+        "trace": partial(_capture_trace, callee, trace),
+        "trace with loops": partial(_capture_trace, callee, trace_with_loops),
         "script": partial(_capture_script, callee),
         "export": partial(_capture_export, callee, strict=False),
         "strict export": partial(_capture_export, callee, strict=True),
     }
 
 
-def _capture_trace(callee: Callee) -> Capture:
+Tracer = Callable[[torch.nn.Module, tuple[torch.Tensor, ...]], Trace]
+
+
+def _capture_trace(callee: Callee, tracer: Tracer) -> Capture:
     """A trace of the example, translated by us.
 
     Raises:
@@ -108,16 +113,18 @@ def _capture_trace(callee: Callee) -> Capture:
         try:
             watched = callee.tensors().values()
             warned, silent = find_data_reads(lambda: callee.flat(*watched), watched)
-            traced, lines = trace(callee.flat, tuple(callee.tensors().values()))
+            traced = tracer(callee.flat, tuple(callee.tensors().values()))
+        except UnsupportedError:
+            raise
         except Exception as error:
             raise UnsupportedError(f"torch cannot trace the module: {last_line(error)}") from error
-    if fixed := sorted(silent | (warned & lines), key=lambda line: (line.file, line.number)):
+    if fixed := sorted(silent | (warned & traced.fixed), key=lambda line: (line.file, line.number)):
         raise UnsupportedError(
             "The module's Python code depends on the values of its inputs, which a trace would fix.",
             operations=tuple(UnsupportedOperation(line.read(), f"{line.file}:{line.number}") for line in fixed),
         )
     translation = translate(
-        traced, callee.tensors(), dynamic_axes=callee.dimensions, opset=callee.opset or SCRIPT_OPSET
+        traced.program, callee.tensors(), dynamic_axes=callee.dimensions, opset=callee.opset or SCRIPT_OPSET
     )
     if translation.state:
         paths = ", ".join(each.path for each in translation.state)

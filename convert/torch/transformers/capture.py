@@ -110,7 +110,7 @@ def _translate_trace(
 ) -> tuple[Any, tuple[str, ...]]:
     tensors = arguments.tensors()
     with quiet():
-        traced, _ = trace(flat, tuple(tensors.values()))
+        traced = trace(flat, tuple(tensors.values())).program
     translation = translate(traced, tensors, dynamic_axes=dimensions, opset=options.opset or DEFAULT_OPSET)
     if translation.state:
         changed = ", ".join(slot.path for slot in translation.state)
