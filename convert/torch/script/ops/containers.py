@@ -386,14 +386,24 @@ def _slice(interpreter: Any, self: List, start: Any, end: Any, step: Any) -> Lis
         return List(content[slice(start, end, step)])
     dynamic = as_dynamic(interpreter, self, None)
     if isinstance(dynamic, Vector):
-        whole = Tensor(Storage(dynamic.value))
-        part = interpreter.apply("aten::slice.Tensor", whole, 0, start, end, step)
-        return List(Vector(interpreter.value(part), dynamic.kind))
+        return List(Vector(_slice_rows(interpreter, dynamic.value, start, end, step), dynamic.kind))
     if isinstance(dynamic, Stacked):
-        whole = Tensor(Storage(dynamic.stack))
-        part = interpreter.apply("aten::slice.Tensor", whole, 0, start, end, step)
-        return List(stacked(interpreter.b, interpreter.value(part)))
+        return List(stacked(interpreter.b, _slice_rows(interpreter, dynamic.stack, start, end, step)))
     raise UnsupportedError("A part of a list of tensors is taken that depends on the data.")
+
+
+def _slice_rows(interpreter: Any, rows: ir.Value, start: Any, end: Any, step: Any) -> ir.Value:
+    """Python's slice of rows. Tensors have no slices backwards, lists do."""
+    if not isinstance(step, int) or step > 0:
+        whole = Tensor(Storage(rows))
+        part: ir.Value = interpreter.value(interpreter.apply("aten::slice.Tensor", whole, 0, start, end, step))
+        return part
+    if not (start is None or (isinstance(start, int) and start >= 0)) or not (end is None or isinstance(end, int)):
+        # ONNX begins at the first element where Python begins before it, and gives nothing.
+        raise UnsupportedError("A part of a list is taken backwards from a place that is not known.")
+    first, last = -1 if start is None else start, -(2**62) if end is None else end
+    backwards: ir.Value = interpreter.b.Slice(rows, [first], [last], [0], [step])
+    return backwards
 
 
 @method(LIST_METHODS, "sort")

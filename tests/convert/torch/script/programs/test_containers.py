@@ -102,6 +102,25 @@ def test_ints_of_lists_of_unknown_length_are_set_and_popped() -> None:
     check(program, torch.randn(4), dynamic=ROWS, others=[(torch.randn(n),) for n in (3, 8)])
 
 
+def test_slices_of_lists_of_unknown_length_backwards() -> None:
+    def program(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        numbers = list(range(x.shape[0]))
+        rows: list[Tensor] = []
+        for i in range(x.shape[0]):
+            rows.append(x[i] * i)
+        turned = torch.tensor(numbers[::-1])
+        return turned, torch.tensor(numbers[5:1:-2]), torch.tensor(numbers[:-3:-1]), torch.stack(rows[2::-1])
+
+    check(program, torch.randn(4, 2), dynamic=ROWS, others=[(torch.randn(n, 2),) for n in (1, 2, 3, 8)])
+
+
+def test_a_slice_backwards_from_a_place_that_may_lie_before_the_list_is_refused() -> None:
+    def program(x: Tensor) -> Tensor:
+        return torch.tensor(list(range(x.shape[0]))[-2::-1])
+
+    assert "backwards from a place that is not known" in str(refusal(program, torch.randn(4), dynamic=ROWS))
+
+
 def test_a_list_of_lists_in_a_loop_of_few_known_trips() -> None:
     def program(x: Tensor) -> Tensor:
         groups: list[list[Tensor]] = []
