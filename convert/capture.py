@@ -57,6 +57,7 @@ class Capture:
             knows it better than the graph shows.
         may_be_empty: Dimensions that may have the size 0, by name.
         must_vary: Dimensions that have to be dynamic, as if the user had asked for them.
+        fixed_sizes: Lines of the source at which a size became a constant of the graph, as `file:line: code`.
         assets: Files that come with the model, such as a tokenizer, by relative path.
         resources: Objects that must outlive the lazy weights in `model`, such as a scratch folder.
     """
@@ -74,6 +75,7 @@ class Capture:
     integer_ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     may_be_empty: frozenset[str] = frozenset()
     must_vary: frozenset[str] = frozenset()
+    fixed_sizes: tuple[str, ...] = ()
     assets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     resources: tuple[object, ...] = field(default=(), repr=False, compare=False)
 

@@ -12,6 +12,8 @@ from transload.serialize.dimension_steps import in_steps
 from transload.serialize.dimension_sums import add_terms, find_sums
 from transload.serialize.interface import Dict, List, Node, State, Tensor, Tuple
 
+MAX_LINES = 5
+
 
 def freeze_dimensions(
     capture: Capture, dynamic: frozenset[str], steps: Mapping[str, int] | None = None
@@ -43,11 +45,18 @@ def freeze_dimensions(
     notes = tuple(
         f"The dimension {name!r} is fixed at {size}: no check at another size passed." for name, size in fixed.items()
     )
+    if notes and capture.fixed_sizes:
+        notes += (f"Sizes became constants at {_list(capture.fixed_sizes)}.",)
     inputs = {name: _with_sizes(node, sizes) for name, node in capture.inputs.items()}
     state = tuple(
         State(each.name, _sized_tensor(each.input, sizes), _sized_tensor(each.output, sizes)) for each in capture.state
     )
     return replace(capture, inputs=inputs, outputs=_with_sizes(capture.outputs, sizes), state=state), notes
+
+
+def _list(lines: tuple[str, ...]) -> str:
+    more = f" and {len(lines) - MAX_LINES} more lines" if len(lines) > MAX_LINES else ""
+    return "; ".join(lines[:MAX_LINES]) + more
 
 
 def _with_sizes(node: Node, sizes: Mapping[str, int | str]) -> Node:

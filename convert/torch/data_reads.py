@@ -23,7 +23,7 @@ _FORMS = ("empty_like", "zeros_like", "ones_like", "full_like", "rand_like", "ra
 """Functions that take no more than the form of a tensor; all methods `new_…` are others."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Line:
     """A line of Python code."""
 
@@ -33,6 +33,9 @@ class Line:
     def read(self) -> str:
         """The code on that line."""
         return linecache.getline(self.file, self.number).strip()
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number}"
 
 
 def find_data_reads(

@@ -11,7 +11,7 @@ import torch
 from transload.convert.torch.data_reads import Line
 from transload.convert.torch.inlined_functions import inlined_functions
 from transload.convert.torch.rolled_loops import SizeReads, rolled_loops
-from transload.serialize.errors import UnsupportedError
+from transload.serialize.errors import UnsupportedError, UnsupportedOperation
 
 
 @dataclass(frozen=True)
@@ -49,5 +49,8 @@ def trace_with_loops(module: torch.nn.Module, tensors: tuple[torch.Tensor, ...])
     with rolled_loops(reads.lines) as compiled:
         traced = trace(module, tensors)
     if not compiled:
-        raise UnsupportedError("The module has no loop over a size that TorchScript takes.")
+        raise UnsupportedError(
+            "The module has no loop over a size that TorchScript takes.",
+            operations=tuple(UnsupportedOperation(line.read(), str(line)) for line in sorted(reads.lines)),
+        )
     return replace(traced, compiled=tuple(compiled))

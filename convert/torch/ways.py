@@ -118,10 +118,10 @@ def _capture_trace(callee: Callee, tracer: Tracer) -> Capture:
             raise
         except Exception as error:
             raise UnsupportedError(f"torch cannot trace the module: {last_line(error)}") from error
-    if fixed := sorted(silent | (warned & traced.fixed), key=lambda line: (line.file, line.number)):
+    if fixed := sorted(silent | (warned & traced.fixed)):
         raise UnsupportedError(
             "The module's Python code depends on the values of its inputs, which a trace would fix.",
-            operations=tuple(UnsupportedOperation(line.read(), f"{line.file}:{line.number}") for line in fixed),
+            operations=tuple(UnsupportedOperation(line.read(), str(line)) for line in fixed),
         )
     translation = translate(
         traced.program, callee.tensors(), dynamic_axes=callee.dimensions, opset=callee.opset or SCRIPT_OPSET
@@ -129,7 +129,8 @@ def _capture_trace(callee: Callee, tracer: Tracer) -> Capture:
     if translation.state:
         paths = ", ".join(each.path for each in translation.state)
         raise UnsupportedError(f"The trace changes attributes that calls in a row do not: {paths}.")
-    return _assemble(callee, translation.model, translation.notes)
+    fixed_sizes = tuple(f"{line}: {line.read()}" for line in sorted(traced.fixed))
+    return replace(_assemble(callee, translation.model, translation.notes), fixed_sizes=fixed_sizes)
 
 
 def _capture_script(callee: Callee) -> Capture:

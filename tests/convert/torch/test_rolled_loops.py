@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,6 +90,15 @@ class OfCells(torch.nn.Module):
         return state
 
 
+class LoopOfModules(OfCells):
+    """The same, and no TorchScript either."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for index in range(x.shape[1]):
+            x = x + (lambda row: self.cell(row))(x[:, index])[:, None]
+        return x
+
+
 class Returning(torch.nn.Module):
     """Leaves the function from inside of the loop."""
 
@@ -120,6 +130,13 @@ def test_a_loop_over_a_size_that_the_user_fixes_is_unrolled() -> None:
     component = convert(Recurrence(), 2, 5, 3, inputs=["x[batch,5,3]"])
     assert component.interface.source.way == "trace"
     assert "Loop" not in {node.op_type for node in component.model.graph}
+
+
+def test_a_loop_that_cannot_stay_one_is_named_where_its_size_is_fixed() -> None:
+    component = convert(LoopOfModules(), 2, 5, 3)
+    assert [tensor.shape for tensor in input_tensors(component.interface)] == [("batch", 5, 3)]
+    told = [note for note in component.interface.proof.notes if note.startswith("By way of trace with loops")]
+    assert re.search(r"for index in range\(x\.shape\[1\]\): at .*test_rolled_loops\.py:\d+", told[0])
 
 
 @pytest.mark.parametrize("module", [OfCells(), Returning(), torch.nn.Linear(3, 3)])

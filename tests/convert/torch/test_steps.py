@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,10 @@ def test_the_package_gives_the_module_s_answers_at_multiples_and_none_elsewhere(
 def test_a_size_that_is_right_alone_is_no_step() -> None:
     component = convert(AtOneSize(), 2, 8)
     assert shape_of(component) == ("batch", 8)
-    assert not any("in steps" in note for note in component.interface.proof.notes)
+    notes = component.interface.proof.notes
+    assert not any("in steps" in note for note in notes)
+    [lines] = [note for note in notes if note.startswith("Sizes became constants at ")]
+    assert re.search(r"test_steps\.py:\d+: return x \* \(lambda size: 1 if size == 8 else 2\)", lines)
 
 
 def test_steps_that_the_user_names_are_proven_and_other_names_are_refused_with_that_hint() -> None:
