@@ -13,6 +13,7 @@ HELPER = "__transload_loop__"
 """The global name under which the code calls what runs a region: with its number and the local variables."""
 
 _RESULT = "__transload_result__"
+_RETURNED = "transload_returned"
 
 Block = list[ast.stmt]
 
@@ -22,7 +23,7 @@ class Region:
     """Statements that become one TorchScript function.
 
     Args:
-        statements: The loop, and what makes and reads its lists.
+        statements: The loop, and what makes and reads its lists; what that returns is assigned.
         reads: Variables that they read before they set them, if ever.
         results: Variables that they set and the function reads later.
         module: The global names of the function's module.
@@ -93,10 +94,9 @@ class _RegionMaker(ast.NodeTransformer):
             if id(statement) not in self.seen and not self.numbers.isdisjoint(_own_lines(statement)):
                 first, last = _extend(block, place)
                 self.seen.update(id(node) for node in walk(block[first : last + 1]))
-                region = self._make_region(block[first : last + 1])
-                if region is not None:
-                    self.regions.append(region)
-                    return [*block[:first], *self._call(region), *self._with_regions(block[last + 1 :])]
+                made = self._call(block[first : last + 1])
+                if made is not None:
+                    return [*block[:first], *made, *self._with_regions(block[last + 1 :])]
         return block
 
     def _make_region(self, statements: Block) -> Region | None:
@@ -118,20 +118,37 @@ class _RegionMaker(ast.NodeTransformer):
             if node.lineno > end
         }
         reads = dict.fromkeys(node.id for node in names)
-        return Region(tuple(statements), tuple(reads), tuple(name for name in stored if name in later), self.module)
+        results = tuple(name for name in stored if name in later or name == _RETURNED)
+        return Region(tuple(statements), tuple(reads), results, self.module)
 
-    def _call(self, region: Region) -> Block:
-        number = len(self.regions) - 1
-        call = ast.parse(f"{_RESULT} = {HELPER}({number}, locals())").body
-        take = ast.parse("; ".join(f"{name} = {_RESULT}[{i}]" for i, name in enumerate(region.results)) or "pass").body
+    def _call(self, statements: Block) -> Block | None:
+        """The call of a region, the statements for where it gives nothing; None where they cannot be one."""
+        region = self._make_region(_without_return(statements))
+        if region is None:
+            return None
+        self.regions.append(region)
+        call = ast.parse(f"{_RESULT} = {HELPER}({len(self.regions) - 1}, locals())").body
+        taken = [f"{name} = {_RESULT}[{place}]" for place, name in enumerate(region.results)]
+        if _RETURNED in region.results:
+            taken.append(f"return {_RETURNED}")
+        take = ast.parse("; ".join(taken) or "pass").body
         test = ast.parse(f"{_RESULT} is None", mode="eval").body
-        made: Block = [*call, ast.If(test, list(region.statements), take)]
+        made: Block = [*call, ast.If(test, statements, take)]
         for statement in (*call, *take):
             for node in ast.walk(statement):
-                ast.copy_location(node, region.statements[0])
-        ast.copy_location(made[-1], region.statements[0])
+                ast.copy_location(node, statements[0])
+        ast.copy_location(made[-1], statements[0])
         self.seen.update(id(node) for node in walk(made))
         return made
+
+
+def _without_return(statements: Block) -> Block:
+    """The same, where a `return` at the end is an assignment."""
+    last = statements[-1]
+    if not isinstance(last, ast.Return) or last.value is None:
+        return statements
+    assigned = ast.Assign([ast.Name(_RETURNED, ast.Store())], last.value)
+    return [*statements[:-1], ast.fix_missing_locations(ast.copy_location(assigned, last))]
 
 
 def walk(statements: Iterable[ast.stmt]) -> Iterator[ast.AST]:

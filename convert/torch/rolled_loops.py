@@ -30,7 +30,8 @@ CONSTANTS = (bool, int, float, str, torch.dtype, torch.device, type(None))
 
 @dataclass
 class SizeReads(TorchFunctionMode):
-    """Inside, notes the lines at which Python asks a tensor for its number, as `range` does of a size in a trace."""
+    """Inside, notes the lines at which Python asks a tensor for its number, as `range` does of a size in a trace, or
+    goes through its rows."""
 
     lines: set[Line] = field(default_factory=set)
 
@@ -39,8 +40,9 @@ class SizeReads(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """As torch calls it."""
-        if getattr(func, "__name__", "") == "__index__":
-            self.lines.add(find_caller(sys._getframe(1)))
+        frame = sys._getframe(1)
+        if getattr(func, "__name__", "") == "__index__" or frame.f_code is torch.Tensor.__iter__.__code__:
+            self.lines.add(find_caller(frame))
         return func(*args, **(kwargs or {}))
 
 

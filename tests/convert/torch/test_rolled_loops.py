@@ -75,6 +75,19 @@ class Reversed(torch.nn.Module):
         return result
 
 
+class Steps(torch.nn.Module):
+    """Goes through steps, not through their numbers, and returns what comes of them at once."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = (lambda steps: steps)(x)
+        total = torch.zeros_like(x[:, 0])
+        sums = []
+        for number, step in enumerate(x.transpose(0, 1)):
+            total = total * 0.5 + step * number
+            sums.append(total)
+        return torch.stack(sums, dim=1)
+
+
 class OfCells(torch.nn.Module):
     """Calls a module in each turn, which no function of tensors can."""
 
@@ -118,7 +131,9 @@ def random(shape: Sequence[int]) -> Tensor:
     return torch.from_numpy(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
 
 
-@pytest.mark.parametrize(("module", "width"), [(Recurrence(), 3), (InPlace(), "x_dim2"), (Reversed(), "x_dim2")])
+@pytest.mark.parametrize(
+    ("module", "width"), [(Recurrence(), 3), (InPlace(), "x_dim2"), (Reversed(), "x_dim2"), (Steps(), "x_dim2")]
+)
 def test_a_loop_over_a_size_follows_it(module: torch.nn.Module, width: int | str) -> None:
     component = convert(module, 2, 5, 3)
     assert component.interface.source.way == "trace with loops"
