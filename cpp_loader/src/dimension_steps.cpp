@@ -11,29 +11,39 @@ constexpr std::size_t kMaxDigits = 9;
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // Every letter beyond ASCII counts, as bytes of UTF-8.
-bool is_word(char c) {
+bool is_word_letter(char c) {
   return is_digit(c) || c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c & 0x80) != 0;
 }
 
-// Whether a word stands in a text with no letter before or behind it.
-bool has_word(const std::string& text, const std::string& word) {
-  for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
-    const std::size_t end = at + word.size();
-    if ((at == 0 || !is_word(text[at - 1])) && (end == text.size() || !is_word(text[end]))) return true;
+// The words in a text, each once.
+std::set<std::string> words_of(const std::string& text) {
+  std::set<std::string> words;
+  for (auto begin = text.begin(); begin != text.end();) {
+    begin = std::find_if(begin, text.end(), is_word_letter);
+    const auto end = std::find_if_not(begin, text.end(), is_word_letter);
+    if (begin != end) words.emplace(begin, end);
+    begin = end;
   }
-  return false;
+  return words;
 }
 
 }  // namespace
 
-std::int64_t step_of(const std::string& dimension, const std::set<std::string>& dimensions) {
-  const std::size_t star = dimension.find('*');
-  if (star == std::string::npos || star == 0 || star > kMaxDigits || dimension[0] == '0') return 1;
-  const std::string number = dimension.substr(0, star), word = dimension.substr(star + 1);
-  if (!std::all_of(number.begin(), number.end(), is_digit)) return 1;
-  if (word.empty() || is_digit(word[0]) || !std::all_of(word.begin(), word.end(), is_word)) return 1;
-  const auto shares_word = [&](const std::string& other) { return other != dimension && has_word(other, word); };
-  return std::any_of(dimensions.begin(), dimensions.end(), shares_word) ? 1 : std::stoll(number);
+std::map<std::string, std::int64_t> find_steps(const std::set<std::string>& dimensions) {
+  std::map<std::string, int> uses;
+  for (const std::string& dimension : dimensions) {
+    for (const std::string& word : words_of(dimension)) ++uses[word];
+  }
+  std::map<std::string, std::int64_t> steps;
+  for (const std::string& dimension : dimensions) {
+    const std::size_t star = dimension.find('*');
+    if (star == std::string::npos || star == 0 || star > kMaxDigits || dimension[0] == '0') continue;
+    const std::string number = dimension.substr(0, star), word = dimension.substr(star + 1);
+    if (!std::all_of(number.begin(), number.end(), is_digit)) continue;
+    if (word.empty() || is_digit(word[0]) || !std::all_of(word.begin(), word.end(), is_word_letter)) continue;
+    if (uses[word] == 1) steps[dimension] = std::stoll(number);
+  }
+  return steps;
 }
 
 }  // namespace tl

@@ -2,13 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 
 namespace tl {
 
-// The step of a dimension of the form `32*height`; 1 where it has another form, or where the word behind the star
-// stands in another of `dimensions` too: then it is a name like any other.
-std::int64_t step_of(const std::string& dimension, const std::set<std::string>& dimensions);
+// The step of each dimension of the form `32*height`. Only where the word behind the star stands in no other of
+// `dimensions`: what has one in common with another is a name like any other.
+std::map<std::string, std::int64_t> find_steps(const std::set<std::string>& dimensions);
 
 }  // namespace tl

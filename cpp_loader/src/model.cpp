@@ -79,8 +79,8 @@ void check_sums(const std::map<std::string, Seen>& sizes) {
 void check_steps(const std::map<std::string, Seen>& sizes) {
   std::set<std::string> names;
   for (const auto& [name, seen] : sizes) names.insert(name);
-  for (const auto& [name, seen] : sizes) {
-    const std::int64_t step = step_of(name, names);
+  for (const auto& [name, step] : find_steps(names)) {
+    const Seen& seen = sizes.at(name);
     if (seen.size % step != 0) {
       throw usage_error("The dimension " + quoted(name) + " takes multiples of " + std::to_string(step) +
                         " only; it is " + std::to_string(seen.size) + " in " + seen.where + ".");
