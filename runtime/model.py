@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +32,24 @@ logger = logging.getLogger("transload")
 class Model:
     """One component of a package, ready to run. Calls from several threads at once are safe.
 
-    `variant` says which build of it runs: `portable`, or `tuned` where `transload tune` made one for this host.
+    `variant` says which build of it runs: `portable`, or `tuned` where `transload tune` made one for this host. A call
+    that the tuned one refuses (a convolution has no image without pixels, where a matrix product has no rows) is
+    answered by the portable one, which `make_portable` makes when it is needed first.
     """
 
     def __init__(
-        self, component: str, interface: Interface, session: ort.InferenceSession, variant: str = PORTABLE
+        self,
+        component: str,
+        interface: Interface,
+        session: ort.InferenceSession,
+        variant: str = PORTABLE,
+        make_portable: Callable[[], ort.InferenceSession] | None = None,
     ) -> None:
         self.component = component
         self.interface = interface
         self.variant = variant
         self._session = session
+        self._make_portable = make_portable and functools.cache(make_portable)
         state = frozenset(state.input.name for state in interface.state)
         self._feed = FeedChecker({tensor.name: tensor for tensor in input_tensors(interface)}, state)
         self._outputs = [value.name for value in session.get_outputs()]
@@ -95,23 +103,33 @@ class Model:
     def _run(self, names: Sequence[str], feed: Mapping[str, Any]) -> list[Array]:
         arrays = self._feed.check(feed)
         try:
-            if self._raw:
-                return self._run_raw(names, arrays)
-            outputs: list[Array] = self._session.run(names, arrays)
+            return self._run_session(self._session, names, arrays)
         except Exception as error:
-            raise runtime_error(error, f"component {self.component!r}") from error
-        return outputs
+            where = f"component {self.component!r}"
+            if self._make_portable is None:
+                raise runtime_error(error, where) from error
+            logger.debug("The tuned variant of %s failed: %s", where, error)
+        portable = self._make_portable()
+        try:
+            return self._run_session(portable, names, arrays)
+        except Exception as error:
+            raise runtime_error(error, where) from error
 
-    def _run_raw(self, names: Sequence[str], feed: Mapping[str, Any]) -> list[Array]:
-        """As `session.run`, for a model with element types that its binding makes no arrays of."""
+    def _run_session(self, session: ort.InferenceSession, names: Sequence[str], feed: Mapping[str, Any]) -> list[Array]:
+        outputs: list[Array]
+        if not self._raw:
+            outputs = session.run(names, feed)
+            return outputs
+        # Element types that the session's binding makes no arrays of.
         is_wanted = not self._raw.isdisjoint(names)
         values = {
             name: make_value(value) if isinstance(value, np.ndarray) and (is_wanted or name in self._raw) else value
             for name, value in feed.items()
         }
         if is_wanted:
-            return [read_value(value) for value in self._session.run_with_ort_values(names, values)]
-        outputs: list[Array] = self._session.run(names, values)
+            outputs = [read_value(value) for value in session.run_with_ort_values(names, values)]
+        else:
+            outputs = session.run(names, values)
         return outputs
 
 
@@ -209,11 +227,11 @@ def load_component(
     name = choose_component(package, component)
     interface = package.interface(name)
     providers = choose_providers(device)
+    create = functools.partial(create_session, package, name, threads=threads, optimize=optimize, libraries=libraries)
     # A tuned graph has ONNX Runtime's own operators and no others.
     tuned = tuned and optimize and providers == [CPU] and not interface.operator_domains
     if tuned and (session := _open_tuned(package, name, threads)) is not None:
-        return Model(name, interface, session, TUNED)
-    create = partial(create_session, package, name, threads=threads, optimize=optimize, libraries=libraries)
+        return Model(name, interface, session, TUNED, functools.partial(create, providers))
     try:
         session = create(providers)
     except ExecutionError as error:

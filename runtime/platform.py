@@ -36,11 +36,6 @@ def machine_name() -> str:
     return platform.machine()
 
 
-def count_cpus() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def cache_folder() -> Path:
     """Where this user's caches lie: `$XDG_CACHE_HOME`, or `~/.cache` where that is not set or not absolute."""
     # XDG Base Directory Specification 0.8: relative paths must be ignored.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import mmap
 import struct
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from transload.serialize import zip_records as zr
+from transload.serialize.crc32 import crc32_of
 from transload.serialize.errors import PackageError
 from transload.serialize.member_names import check_name, check_names
 from transload.serialize.platform import FileState, file_state, map_file
@@ -19,7 +19,6 @@ from transload.serialize.zip_records import Member
 
 MAX_CENTRAL_BYTES = 4 << 20
 """Tens of thousands of members, more than a manifest can list; Python takes ten times as much memory for them."""
-CHUNK_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,7 @@ class Archive:
         Raises:
             PackageError: they differ.
         """
-        crc32 = 0
-        view = self.view(name)
-        for start in range(0, len(view), CHUNK_BYTES):
-            crc32 = zlib.crc32(view[start : start + CHUNK_BYTES], crc32)
-        if crc32 != self.members[name].crc32:
+        if crc32_of(self.view(name)) != self.members[name].crc32:
             raise PackageError("The content does not match its CRC-32: the file is damaged.", member=name, rule="crc32")
 
     def sha256(self, name: str) -> str:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from typing import IO, Protocol
 
 from transload.serialize import zip_records as zr
-from transload.serialize.archive import CHUNK_BYTES
 from transload.serialize.member_names import check_name, check_names
+
+CHUNK_BYTES = 8 << 20
+"""How much of a file is handled at a time."""
 
 Buffer = bytes | memoryview
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from transload.serialize.archive import CHUNK_BYTES
-from transload.serialize.archive_writer import Buffer, Content, Digest, write_archive
+from transload.serialize.archive_writer import CHUNK_BYTES, Buffer, Content, Digest, write_archive
 from transload.serialize.errors import PackageError, UsageError
 from transload.serialize.manifest import MANIFEST_NAME, decode_manifest, with_members
 from transload.serialize.package_file import PackageFile, open_package

@@ -1,4 +1,4 @@
-"""Calls whose meaning depends on the operating system: mapping a file, and replacing one so that no crash hurts."""
+"""Calls whose meaning depends on the operating system: mapping and replacing files, and counting processors."""
 
 from __future__ import annotations
 
@@ -54,6 +54,11 @@ def map_file(path: Path) -> tuple[mmap.mmap, FileState]:
         raise PackageError(f"{path} was cut short while it was opened.", rule="changed") from error
     except OSError as error:
         raise UsageError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def count_cpus() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

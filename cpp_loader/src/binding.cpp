@@ -83,16 +83,18 @@ void Binding::run() {
       output_values_[index] = nullptr;
     }
   }
-  OrtStatus* status = api_.Run(model_->session(), nullptr, input_names_.data(), input_values_.data(),
-                               input_values_.size(), output_names_.data(), output_names_.size(), output_values_.data());
-  if (status != nullptr) {
-    // What ONNX Runtime had allocated before it failed is nobody's yet.
-    for (std::size_t index = 0; index < outputs_.size(); ++index) {
-      if (!outputs_[index] && output_values_[index] != nullptr)
-        ort::Value(std::exchange(output_values_[index], nullptr));
+  model_->run_session([&](OrtSession* session) {
+    OrtStatus* status = api_.Run(session, nullptr, input_names_.data(), input_values_.data(), input_values_.size(),
+                                 output_names_.data(), output_names_.size(), output_values_.data());
+    if (status != nullptr) {
+      // What ONNX Runtime had allocated before it failed is nobody's yet.
+      for (std::size_t index = 0; index < outputs_.size(); ++index) {
+        if (!outputs_[index] && output_values_[index] != nullptr)
+          ort::Value(std::exchange(output_values_[index], nullptr));
+      }
     }
-    ort::check(status, model_->where());
-  }
+    return status;
+  });
   for (std::size_t index = 0; index < outputs_.size(); ++index) {
     if (!outputs_[index]) {
       outputs_[index] = std::make_shared<Tensor>(adopt_value(ort::Value(output_values_[index])));

@@ -106,6 +106,16 @@ std::vector<std::string> find_libraries(const std::vector<std::string>& given, c
   return found;
 }
 
+ort::Session create_portable(const Package& package, const std::string& component, const ort::SessionSettings& settings,
+                             const OrtEnv& env, const std::string& where) {
+  const MappedFile& file = package.archive().file();
+  const OnnxModel model = package.model(component, ort::external_location(file.folder(), file.file_name()));
+  ort::Session session = ort::create_session(env, model.bytes, file.folder(), settings, where);
+  // ONNX Runtime has opened the file by its name, and mapped whatever lay there.
+  file.check_unchanged();
+  return session;
+}
+
 }  // namespace
 
 Model::Model(const Package& package, const std::string& component, const ort::SessionSettings& settings) {
@@ -118,14 +128,32 @@ Model::Model(const Package& package, const std::string& component, const ort::Se
   const bool has_library = !interface_.operator_domains.empty();
   if (!has_library) session_ = open_tuned(package, name, settings, *env_, where_);
   is_tuned_ = session_ != nullptr;
-  if (is_tuned_) return;
+  // Only a component with operators of a library needs one, and has no tuned variant.
   ort::SessionSettings portable = settings;
   portable.libraries.clear();
   if (has_library) portable.libraries = find_libraries(settings.libraries, interface_.operator_domains, where_);
-  const OnnxModel model = package.model(name, ort::external_location(file.folder(), file.file_name()));
-  session_ = ort::create_session(*env_, model.bytes, file.folder(), portable, where_);
-  // ONNX Runtime has opened the file by its name, and mapped whatever lay there.
-  file.check_unchanged();
+  if (!is_tuned_) {
+    session_ = create_portable(package, name, portable, *env_, where_);
+    return;
+  }
+  portable_ = std::make_unique<Portable>();
+  portable_->path = file.folder() + "/" + file.file_name();
+  portable_->digest = package.digest();
+  portable_->component = name;
+  portable_->integrity = package.integrity();
+  portable_->settings = portable;
+}
+
+OrtSession* Model::portable_session() const {
+  const std::lock_guard<std::mutex> lock(portable_->mutex);
+  if (!portable_->session) {
+    const Package package(portable_->path, portable_->integrity);
+    if (package.digest() != portable_->digest) {
+      throw package_error("The package was replaced since it was loaded.", portable_->component, "changed");
+    }
+    portable_->session = create_portable(package, portable_->component, portable_->settings, *env_, where_);
+  }
+  return portable_->session.get();
 }
 
 std::optional<std::size_t> Model::find_input(const std::string& name) const {
@@ -193,12 +221,13 @@ std::vector<Tensor> Model::run_checked(const std::vector<const Tensor*>& given,
   }
   for (const std::size_t index : wanted) output_names.push_back(outputs()[index].name.c_str());
   std::vector<OrtValue*> raw(wanted.size(), nullptr);
-  OrtStatus* status = ort::api().Run(session_.get(), nullptr, input_names.data(), values.data(), values.size(),
-                                     output_names.data(), output_names.size(), raw.data());
-  std::vector<ort::Value> owned;
-  owned.reserve(raw.size());
-  for (OrtValue* value : raw) owned.emplace_back(value);
-  ort::check(status, where_);
+  std::vector<ort::Value> owned(raw.size());
+  run_session([&](OrtSession* session) {
+    OrtStatus* status = ort::api().Run(session, nullptr, input_names.data(), values.data(), values.size(),
+                                       output_names.data(), output_names.size(), raw.data());
+    for (std::size_t index = 0; index < raw.size(); ++index) owned[index].reset(std::exchange(raw[index], nullptr));
+    return status;
+  });
   std::vector<Tensor> results;
   results.reserve(owned.size());
   for (ort::Value& value : owned) results.push_back(adopt_value(std::move(value)));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,13 +49,35 @@ class Model {
   // Whether it runs the variant that was tuned for this host, not the portable one.
   bool is_tuned() const { return is_tuned_; }
 
-  OrtSession* session() const { return session_.get(); }
-  const std::string& where() const { return where_; }
+  // Runs `call(session)`, which returns ONNX Runtime's status. A call that the tuned variant refuses (a convolution has
+  // no image without pixels, where a matrix product has no rows) is made again with the portable one.
+  // Throws Error: execution; usage, package, unsupported, where the portable variant cannot be opened.
+  template <typename Call>
+  void run_session(const Call& call) const {
+    OrtStatus* status = call(session_.get());
+    if (status != nullptr && portable_) {
+      ort::api().ReleaseStatus(status);
+      status = call(portable_session());
+    }
+    ort::check(status, where_);
+  }
 
  private:
+  // What the portable variant is opened with where the tuned one runs, and its session once it is.
+  struct Portable {
+    std::string path, digest, component;
+    Integrity integrity;
+    ort::SessionSettings settings;
+    std::mutex mutex;
+    ort::Session session;
+  };
+
+  OrtSession* portable_session() const;
+
   std::string where_;
   Interface interface_;
   ort::Env env_;
+  std::unique_ptr<Portable> portable_;
   ort::Session session_;
   bool is_tuned_ = false;
 };

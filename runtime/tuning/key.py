@@ -8,9 +8,10 @@ import hashlib
 import msgspec
 import onnxruntime as ort
 
-from transload.runtime.platform import count_cpus, describe_cpu, machine_name
+from transload.runtime.platform import describe_cpu, machine_name
 from transload.serialize.layout import MODEL_NAME, asset_uri
 from transload.serialize.package_file import PackageFile, data_name
+from transload.serialize.platform import count_cpus
 
 TUNING_VERSION = "1"
 """Raised when the layout of entries or the meaning of their fields changes; older entries are then never used."""

@@ -19,6 +19,7 @@ from loader import FLOAT32, Loader, LoaderError, run_command
 from onnx import TensorProto, helper, numpy_helper
 from packages import linear_component, rebuild
 
+from transload.convert.passes.tuned_sets import make_graphs
 from transload.runtime import load
 from transload.runtime.configuration import Configuration
 from transload.runtime.tuning.build import optimised_files, store_entry
@@ -138,6 +139,17 @@ def test_both_take_the_variant_of_the_cache(package: PackageFile) -> None:
 def test_both_take_it_whatever_its_configuration(package: PackageFile, configuration: Configuration) -> None:
     store(package, configuration)
     check_both(package.path, "tuned")
+
+
+def test_a_call_that_the_tuned_variant_refuses_is_answered_by_the_portable_one(package: PackageFile) -> None:
+    graph = make_graphs(package, "forward")["linear-as-convolution"]
+    path = store(package)
+    with optimised_files(graph.model, graph.folder, ONE_THREAD, path.parent) as contents:
+        store_entry(path, record_of(package, ONE_THREAD), contents)
+    assert b"ReorderInput" in read_entry(path).model_bytes()
+    check_both(package.path, "tuned")
+    # ONNX Runtime has no convolution of images without pixels.
+    check_both(package.path, "tuned", X[:0])
 
 
 def test_denormal_numbers_become_zero_where_the_configuration_says_so(package: PackageFile) -> None:

@@ -85,6 +85,23 @@ def test_a_package_s_graph_is_given_after_each_set_that_changes_it_with_its_weig
             assert {entry.value for entry in weight.external_data if entry.key == "location"} == {path.name}
 
 
+def test_layers_of_a_graph_without_shapes_are_all_found(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["p"]),
+        helper.make_node("Softmax", ["p"], ["s"]),
+        helper.make_node("MatMul", ["s", "w"], ["y"]),
+    ]
+    value = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 32]) for name in "xy"}
+    weight = numpy_helper.from_array(np.eye(32, dtype=np.float32), "w")
+    graph = helper.make_graph(nodes, "g", [value["x"]], [value["y"]], [weight])
+    model = ir.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10))
+    tensors = {name: Tensor(name, "float32", ("n", 32)) for name in "xy"}
+    interface = Interface("forward", {"x": tensors["x"]}, tensors["y"], {}, SourceRecord("onnx", "", ""), Proof("none"))
+    path = Package("m", (Component("forward", interface, model),)).save(tmp_path / "m.tload")
+    proto = onnx.ModelProto.FromString(make_graphs(open_package(path), "forward")["linear-as-convolution"].model)
+    assert [node.op_type for node in proto.graph.node].count("Conv") == 2
+
+
 def test_every_pass_is_listed_with_what_it_does() -> None:
     result = CliRunner().invoke(main, ["passes", "--json"])
     rows = json.loads(result.stdout)

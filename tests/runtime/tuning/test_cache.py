@@ -18,6 +18,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from packages import WIDTH, linear_component
 
+from transload.convert.passes.tuned_sets import make_graphs
 from transload.runtime import load, verify
 from transload.runtime.configuration import Configuration
 from transload.runtime.tuning import key as key_module
@@ -79,6 +80,20 @@ def test_the_tuned_variant_is_loaded_and_gives_the_same_answer(package: PackageF
     expected = load(package.path, tuned=False)
     assert expected.variant == "portable"
     np.testing.assert_allclose(model(X)["logits"], expected(X)["logits"], rtol=1e-5, atol=1e-5)
+
+
+def test_a_call_that_the_tuned_variant_refuses_is_answered_by_the_portable_one(
+    package: PackageFile, tuned: Tuning
+) -> None:
+    graph = make_graphs(package, "forward")["linear-as-convolution"]
+    with optimised_files(graph.model, graph.folder, Configuration(), tuned.path.parent) as contents:
+        store_entry(tuned.path, tuned.record, contents)
+    model = load(package.path)
+    assert model.variant == "tuned"
+    expected = load(package.path, tuned=False)
+    np.testing.assert_allclose(model(X)["logits"], expected(X)["logits"], rtol=1e-5, atol=1e-5)
+    # ONNX Runtime has no convolution of images without pixels.
+    assert model(X[:0])["logits"].shape == expected(X[:0])["logits"].shape == (0, WIDTH)
 
 
 def test_the_portable_variant_is_loaded_where_optimisations_are_off(package: PackageFile, tuned: Tuning) -> None:

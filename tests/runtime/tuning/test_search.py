@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from transload.runtime.configuration import Configuration
+from transload.runtime.tuning import search as search_module
 from transload.runtime.tuning.search import Check, Graph, TuningReport, find_fastest
 from transload.serialize.errors import MismatchError
 from transload.serialize.interface import Tolerance
@@ -62,6 +64,19 @@ def test_a_slower_graph_is_not_taken() -> None:
     assert report.best.graph == "portable"
     (trial,) = (trial for trial in report.trials if trial.configuration.graph == "slow")
     assert trial.ratio > 2
+
+
+@pytest.mark.parametrize(
+    ("opens_sooner", "seconds", "expected"),
+    [(True, 1.01, "other"), (True, 1.03, "portable"), (False, 0.99, "portable")],
+)
+def test_a_graph_that_opens_sooner_need_only_be_as_fast(
+    *, opens_sooner: bool, seconds: float, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_module, "_steps", lambda graphs, threads: [[{"graph": "other"}]])
+    monkeypatch.setattr(search_module, "measure_blocks", lambda *_: ([1.0] * 5, [seconds] * 5))
+    other = dataclasses.replace(scaled(2), opens_sooner=opens_sooner)
+    assert search(portable=scaled(2), other=other).best.graph == expected
 
 
 def test_a_graph_that_onnx_runtime_refuses_is_not_taken_and_the_reason_is_kept() -> None:
