@@ -8,7 +8,8 @@ needs="cmake=cmake make=make c++=g++ pkg-config=pkg-config nm=binutils
 /usr/include/nlohmann/json.hpp=nlohmann-json3-dev
 /usr/include/protozero/pbf_reader.hpp=libprotozero-dev
 /usr/include/libdeflate.h=libdeflate-dev
-/usr/include/doctest/doctest.h=doctest-dev"
+/usr/include/doctest/doctest.h=doctest-dev
+/usr/include/openssl/evp.h=libssl-dev"
 
 missing=""
 for need in $needs; do

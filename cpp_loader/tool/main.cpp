@@ -22,6 +22,8 @@ Options:
   --component NAME   which component (run, bench); needed where the package has several
   --device DEVICE    auto, cpu, cuda or cuda:N (verify, run, bench)
   --threads N        threads inside one call (verify, run, bench); 0 leaves the choice to ONNX Runtime
+  --public-key FILE  verify: a PEM file with whose private key the package must be signed, every member of it
+  --signature FILE   verify: the signature, where it is neither inside nor PACKAGE.sig
   --library FILE     a shared library of operators that the model needs; its code runs (verify, run, bench)
 
 Files are named <tensor>.npy; in the name, what is not a letter, a digit, '_', '-' or '.' is %XX, as in URLs.

@@ -9,6 +9,7 @@
 #include "error.h"
 #include "model.h"
 #include "run_inputs.h"
+#include "signature.h"
 #include "table.h"
 
 namespace tl {
@@ -46,8 +47,14 @@ void replay(const Model& model, const std::string& component, std::size_t number
 }  // namespace
 
 int verify_command(const std::vector<std::string>& words) {
-  const Arguments arguments = parse_arguments(words, {"--device", "--threads", "--library"});
+  const Arguments arguments =
+      parse_arguments(words, {"--device", "--threads", "--library", "--public-key", "--signature"});
   const Package package(arguments.package, Integrity::sha256);
+  const std::string key = arguments.get("--public-key", "");
+  if (!key.empty()) {
+    check_signature(package, key, arguments.get("--signature", ""));
+    std::fprintf(stderr, "transload-run: signed by %s\n", key.c_str());
+  }
   ort::SessionSettings settings = arguments.settings("cpu");
   // What the vectors prove is the portable variant.
   settings.tuned = false;
@@ -61,6 +68,8 @@ int verify_command(const std::vector<std::string>& words) {
     }
     if (sets.empty()) unrecorded.push_back(component.name);
   }
+  // What was checked and what was run must be one file.
+  package.archive().file().check_unchanged();
   std::fputs(
       draw_table({"component", "set", "output", "result", "max abs error", "max rel error", "missed"}, report.rows)
           .c_str(),

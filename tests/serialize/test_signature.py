@@ -129,18 +129,20 @@ def spoil_weights(members: Members) -> None:
     members["forward/portable/model.onnx.data"] = bytes([data[0] ^ 1]) + data[1:]
 
 
-@pytest.mark.parametrize(
-    ("edit", "changes"),
-    [
-        (edit_json(INTERFACE, widen), f"changed: {INTERFACE}, manifest.json"),
-        (spoil_weights, "changed: forward/portable/model.onnx.data, manifest.json"),
-        (swap_vectors, "changed: forward/portable/test_data_set_0/output_0.pb, manifest.json"),
-        (add_member, "changed: manifest.json; added: forward/portable/labels.txt"),
-        (remove_vectors, "changed: manifest.json; missing: "),
-        (edit_json("manifest.json", lambda manifest: manifest.update(package_name="better")), "changed: manifest.json"),
-    ],
-    ids=["swapped interface", "weights", "vectors", "another member", "member removed", "manifest"],
-)
+CHANGES: dict[str, tuple[Callable[[Members], None], str]] = {
+    "swapped interface": (edit_json(INTERFACE, widen), f"changed: {INTERFACE}, manifest.json"),
+    "weights": (spoil_weights, "changed: forward/portable/model.onnx.data, manifest.json"),
+    "vectors": (swap_vectors, "changed: forward/portable/test_data_set_0/output_0.pb, manifest.json"),
+    "another member": (add_member, "changed: manifest.json; added: forward/portable/labels.txt"),
+    "member removed": (remove_vectors, "changed: manifest.json; missing: "),
+    "manifest": (
+        edit_json("manifest.json", lambda manifest: manifest.update(package_name="better")),
+        "changed: manifest.json",
+    ),
+}
+
+
+@pytest.mark.parametrize(("edit", "changes"), CHANGES.values(), ids=CHANGES.keys())
 def test_what_was_changed_after_signing_is_named_though_all_digests_were_made_anew(
     signed: Path, keys: Path, edit: Callable[[Members], None], changes: str
 ) -> None:
