@@ -1,4 +1,4 @@
-"""Fuzzes one target of transload, guided by coverage: `python tests/fuzz/fuzz.py TARGET -max_total_time=SECONDS`.
+"""Fuzzes one target of transload, guided by coverage: `python tests/fuzz/fuzz.py TARGET OPTION ...`.
 
 Inputs that reach new code go to `build/fuzz/TARGET`; the seeds lie in `tests/fuzz/corpus/TARGET`. The exit status is
 not 0 when something was found; the input then lies in `build/fuzz` as `crash-…`. Needs the extra [fuzz].

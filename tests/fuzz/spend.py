@@ -1,20 +1,23 @@
 """Runs a fuzzer until it has used so much processor time: `python tests/fuzz/spend.py NAME SECONDS COMMAND ...`.
 
 libFuzzer, and atheris with it, count seconds on the clock only, which beside other work are few of the processor's. So
-the command is started again, with `-max_total_time` for what is left, until the processor has spent the seconds; its
-corpus goes on from start to start. What was spent is printed, and added to `build/fuzz/spent.jsonl`. The exit status is
-the fuzzer's where it found something.
+the command, which must be one process, is watched and interrupted. What was spent is printed, and added to
+`build/fuzz/spent.jsonl`; `python tests/fuzz/spend.py` alone prints the sums. The exit status is the fuzzer's where it
+found something.
 """
 
 from __future__ import annotations
 
 import datetime
 import json
-import math
+import os
 import re
-import resource
+import signal
 import subprocess
 import sys
+import tempfile
+import time
+from collections import Counter
 from pathlib import Path
 
 SPENT = Path(__file__).resolve().parents[2] / "build" / "fuzz" / "spent.jsonl"
@@ -22,27 +25,52 @@ SPENT = Path(__file__).resolve().parents[2] / "build" / "fuzz" / "spent.jsonl"
 EXECUTIONS = re.compile(r"^stat::number_of_executed_units:\s*(\d+)$", re.MULTILINE)
 """What `-print_final_stats=1` writes at the end."""
 
+INTERRUPTED = 72
+"""libFuzzer's exit status where it was interrupted, which is how a run without a finding ends here."""
+
+POLL_S = 0.2
+
 
 def spend(seconds: float, command: list[str]) -> dict[str, float]:
-    """Run a fuzzer, and again, until it has spent the seconds or has ended with another status than 0."""
-    spent, executions, status, starts = 0.0, 0, 0, 0
-    while status == 0 and spent < seconds:
-        before = _children_s()
-        left = math.ceil(seconds - spent)
-        # A fuzzer writes much while it runs, all of it on stderr.
-        ended = subprocess.run(
-            [*command, f"-max_total_time={left}"], stderr=subprocess.PIPE, text=True, errors="replace"
-        )
-        sys.stderr.write(ended.stderr)
-        found = EXECUTIONS.findall(ended.stderr)
-        status, executions = ended.returncode, executions + (int(found[-1]) if found else 0)
-        spent, starts = spent + _children_s() - before, starts + 1
-    return {"processor seconds": round(spent), "executions": executions, "starts": starts, "status": status}
+    """Run a fuzzer until it has spent the seconds, its start included, or has ended by itself."""
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
+        fuzzer = subprocess.Popen(command, stderr=log)
+        spent = 0.0
+        try:
+            while fuzzer.poll() is None:
+                spent = _processor_s(fuzzer.pid)
+                if spent >= seconds:
+                    fuzzer.send_signal(signal.SIGINT)
+                    fuzzer.wait()
+                time.sleep(POLL_S)
+        finally:
+            fuzzer.kill()
+        log.seek(0)
+        text = log.read()
+    sys.stderr.write(text)
+    found = EXECUTIONS.findall(text)
+    status = 0 if fuzzer.returncode == INTERRUPTED else fuzzer.returncode
+    return {"processor seconds": round(spent, 1), "executions": int(found[-1]) if found else 0, "status": status}
 
 
-def _children_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def _processor_s(pid: int) -> float:
+    """What a process has used, in seconds; see proc(5)."""
+    # The name of the program, in parentheses, may hold anything.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def print_sums() -> None:
+    """What was spent on each target so far, all runs together."""
+    seconds: Counter[str] = Counter()
+    executions: Counter[str] = Counter()
+    for line in SPENT.read_text().splitlines():
+        facts = json.loads(line)
+        seconds[facts["target"]] += facts["processor seconds"]
+        executions[facts["target"]] += facts["executions"]
+    for name in sorted(seconds):
+        print(f"{name:20} {seconds[name]:7.0f} s {executions[name]:12,}")
+    print(f"{'together':20} {seconds.total():7.0f} s {executions.total():12,}")
 
 
 def main(name: str, seconds: str, *command: str) -> int:
@@ -57,4 +85,4 @@ def main(name: str, seconds: str, *command: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(*sys.argv[1:]) if sys.argv[1:] else print_sums())
