@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -19,6 +20,8 @@ import torch
 import transformers
 from onnx import TensorProto, helper, numpy_helper
 
+from transload.convert.detect import detect_source
+from transload.convert.source import SourceKind
 from transload.convert.tensorflow.framework import tf
 
 SPEC = "x:float32[batch,6]"
@@ -27,12 +30,35 @@ Sources = dict[str, dict[str, Any]]
 """The options of each source by its name."""
 
 CONVERT = """
-import json, sys, time
+import importlib, json, sys, time
 real = time.time
 time.time = lambda: real() + float(sys.argv[3])
 import transload as tl
 for name, (source, options) in json.loads(sys.argv[1]).items():
+    if options.pop("in_memory", False):
+        module, _, factory = source.partition(":")
+        source = getattr(importlib.import_module(module), factory)()
     tl.convert_model(source, **options).save(f"{sys.argv[2]}/{name}.tload")
+"""
+"""A source of the form `module:factory` is what the factory makes, where the options say that it is in memory."""
+
+IN_MEMORY = """
+import numpy as np, torch
+from transload.convert.tensorflow.framework import tf
+
+def make_module():
+    torch.manual_seed(1)
+    return torch.nn.Linear(6, 300)
+
+def make_function():
+    weight = tf.constant(np.arange(1800, dtype=np.float32).reshape(6, 300))
+    return tf.function(lambda x: {"b": x @ weight, "a": x}, input_signature=[tf.TensorSpec([None, 6], name="x")])
+
+def make_tf_module():
+    module = tf.Module()
+    module.weight = tf.Variable(np.ones((6, 300), np.float32))
+    module.serve = tf.function(lambda x: x @ module.weight, input_signature=[tf.TensorSpec([None, 6], name="x")])
+    return module
 """
 
 
@@ -140,6 +166,18 @@ def onnx_sources(folder: Path) -> Sources:
     return {"inside.onnx": {}, "outside.onnx": {}}
 
 
+def sources_in_memory(folder: Path) -> Sources:
+    (folder / "makers.py").write_text(IN_MEMORY)
+    return {
+        "makers:make_module": {"in_memory": True, "inputs": ["input:float32[batch,6]"]},
+        "makers:make_function": {"in_memory": True},
+        "makers:make_tf_module": {"in_memory": True},
+    }
+
+
+MAKERS = [torch_sources, transformers_sources, tensorflow_sources, onnx_sources, sources_in_memory]
+
+
 def convert(folder: Path, sources: Sources, later_s: float, **environment: str) -> dict[str, bytes]:
     """Each package's bytes, converted in a process of its own; sources by name, with their options."""
     out = folder.with_name(folder.name + "-packages")
@@ -160,7 +198,7 @@ def convert(folder: Path, sources: Sources, later_s: float, **environment: str) 
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("make", [torch_sources, transformers_sources, tensorflow_sources, onnx_sources])
+@pytest.mark.parametrize("make", MAKERS)
 def test_two_conversions_give_the_same_bytes(make: Callable[[Path], Sources], tmp_path: Path) -> None:
     first = tmp_path / "first"
     first.mkdir()
@@ -170,3 +208,13 @@ def test_two_conversions_give_the_same_bytes(make: Callable[[Path], Sources], tm
     two = convert(other, sources, 4e7, PYTHONHASHSEED="2", OMP_NUM_THREADS="2", TF_NUM_INTRAOP_THREADS="2", TZ="UTC+9")
     assert set(one) == {f"{name.replace(':', '-')}.tload" for name in sources}
     assert [name for name in one if one[name] != two[name]] == []
+
+
+def test_every_kind_of_source_is_among_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    kinds = set()
+    for name, options in ((name, options) for make in MAKERS for name, options in make(tmp_path).items()):
+        module, _, factory = name.partition(":")
+        made = getattr(importlib.import_module(module), factory)() if options.get("in_memory") else None
+        kinds.add(detect_source(made or (name if factory else tmp_path / name)).kind)
+    assert kinds == set(SourceKind)
