@@ -210,6 +210,7 @@ def test_two_conversions_give_the_same_bytes(make: Callable[[Path], Sources], tm
     assert [name for name in one if one[name] != two[name]] == []
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_every_kind_of_source_is_among_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     kinds = set()
