@@ -96,11 +96,11 @@ def _make_helper(regions: Sequence[Region], compiled: list[Any]) -> Callable[[in
         # The compiler raises anything over code that is not in its language.
         try:
             unit, arguments = _compile(region, variables)
-            results = unit.rolled(*arguments)
         except Exception:
             return None
         compiled.append(unit)
-        return results
+        # An error now may leave tensors half written, after which nothing can take the region's place.
+        return unit.rolled(*arguments)
 
     return run
 
