@@ -105,6 +105,12 @@ bench-speed: setup
 bench-load: setup
 	cd benchmarks && ../$(PYTHON) load.py
 
+# Minutes, 12 GB of disk and 8 GB of memory; GIGABYTES=1 makes a smaller model.
+.PHONY: bench-large
+GIGABYTES := 3
+bench-large: setup
+	cd benchmarks && ../$(PYTHON) large.py --gigabytes $(GIGABYTES)
+
 # Minutes; the C++ loader beside ONNX Runtime's C++ API.
 bench-load-cpp: loader
 	cd benchmarks && ../$(PYTHON) load_cpp.py
