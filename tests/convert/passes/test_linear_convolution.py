@@ -25,6 +25,7 @@ WEIGHTS = {
     "odd": RANDOM.standard_normal((24, 48)).astype(np.float32),
     "double": RANDOM.standard_normal((32, 48)),
     "half": np.array(0.5, np.float32),
+    "three": np.array(3, np.float32),
     "column": RANDOM.standard_normal(32).astype(np.float32),
     "flat": np.array([-1, 32], np.int64),
     "parted": np.array([-1, 5, 48], np.int64),
@@ -113,6 +114,25 @@ def test_nothing_is_transposed_between_two_layers_with_gelu_in_its_parts_between
     assert operators(changed) == [*TO_PIXELS, *middle, *FROM_PIXELS]
     x = RANDOM.standard_normal((2, 5, 32)).astype(np.float32)
     np.testing.assert_allclose(run(changed, x)[0], run(model, x)[0], rtol=1e-4, atol=1e-4)
+
+
+def test_gelu_by_tanh_runs_with_the_channels_last() -> None:
+    nodes = [
+        *LINEAR,
+        helper.make_node("Mul", ["y", "half"], ["halved"]),
+        helper.make_node("Pow", ["y", "three"], ["cube"]),
+        helper.make_node("Add", ["y", "cube"], ["sum"]),
+        helper.make_node("Tanh", ["sum"], ["tanh"]),
+        helper.make_node("Mul", ["halved", "tanh"], ["gelu"]),
+        helper.make_node("MatMul", ["gelu", "w2"], ["z"]),
+    ]
+    model = make_model(nodes, ("b", "m", 32), ["z"])
+    changed, _ = rewrite(model)
+    parts = ["Mul", "Pow", "Add", "Tanh", "Mul"]
+    conv = [*TO_PIXELS, "Conv", *FROM_PIXELS]
+    assert operators(changed) == [*conv, *parts, *conv]
+    x = RANDOM.standard_normal((2, 5, 32)).astype(np.float32)
+    np.testing.assert_allclose(run(changed, x)[0], run(model, x)[0], rtol=1e-4, atol=1e-3)
 
 
 def test_a_value_that_something_else_reads_too_has_its_channels_last_there() -> None:
