@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from click.testing import CliRunner
@@ -22,7 +23,16 @@ from packages import Members, edit_json, rebuild
 from transload.cli import main
 from transload.serialize import open_package, pack_folder, unpack_package
 from transload.serialize.errors import PackageError, UsageError
-from transload.serialize.signature import Key, TrustedFile, check_signature, sign_package
+from transload.serialize.signature import (
+    Identity,
+    Key,
+    TrustedFile,
+    TrustedIdentity,
+    _choose_signer,
+    _choose_verifier,
+    check_signature,
+    sign_package,
+)
 
 INTERFACE = "forward/portable/interface.json"
 PRIVATE = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -259,3 +269,25 @@ def test_the_command_line_signs_and_verifies(unsigned: Path, keys: Path) -> None
 def test_what_is_used_of_the_library_s_private_parts_is_there() -> None:
     digest = importlib.import_module("model_signing._hashing.hashing").Digest("sha256", b"\1")
     assert (digest.algorithm, digest.digest_hex) == ("sha256", "01")
+
+
+def test_an_identity_is_asked_for_as_the_library_takes_it() -> None:
+    """What can be tested of Sigstore without its servers: our calls are those that the library has."""
+    verifying = create_autospec(importlib.import_module("model_signing.verifying").Config, instance=True)
+    _choose_verifier(verifying, TrustedIdentity("me@example.org", "https://example.org"))
+    verifying.use_sigstore_verifier.assert_called_once_with(
+        identity="me@example.org", oidc_issuer="https://example.org"
+    )
+    signing = create_autospec(importlib.import_module("model_signing.signing").Config, instance=True)
+    _choose_signer(signing, Identity("token"))
+    signing.use_sigstore_signer.assert_called_once_with(identity_token="token")
+
+
+def test_the_command_line_asks_for_the_identity(signed: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    # By its module's name the command itself would be found.
+    module = sys.modules["transload.cli.verify"]
+    monkeypatch.setattr(module, "check_signature", lambda package, trusted, file: asked.append(trusted))
+    words = ["verify", str(signed), "--signed-by", "me@example.org", "--issuer", "https://example.org"]
+    assert CliRunner().invoke(main, words).exit_code == 0
+    assert asked == [TrustedIdentity("me@example.org", "https://example.org")]
