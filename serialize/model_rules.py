@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 
 from transload.serialize.dtypes import ONNX_NUMBER, numpy_dtype
 from transload.serialize.errors import PackageError
-from transload.serialize.model_contents import Root, is_external, roots, walk
+from transload.serialize.model_contents import Root, roots, walk
 from transload.serialize.operator_domains import STANDARD_DOMAINS
 from transload.serialize.wire_format import FIXED32, FIXED64, LENGTH, VARINT, WireFormatError, read_varint, skip_varint
 
@@ -51,6 +51,8 @@ BITS: Mapping[int, int] = {
     if name != "string"
 }
 """The width of each element type, by its number in ONNX."""
+
+_EXTERNAL = onnx.TensorProto.EXTERNAL
 
 Function = tuple[str, str, str]
 """What a node calls a function by: its domain, name and overload."""
@@ -184,13 +186,24 @@ def _survey(root: Root, own: Set[Function], domains: frozenset[str] | None) -> _
             if not (type(domain) is type(operator) is type(overload) is type(part.name) is str):
                 found.is_text = False
         elif isinstance(part, onnx.TensorProto):
-            found.is_text &= type(part.name) is str
-            if is_external(part):
-                found.has_external = True
-                found.is_text &= _are_text(text for entry in part.external_data for text in (entry.key, entry.value))
-            elif found.bad_tensor is None and not _has_possible_dimensions(part):
-                found.bad_tensor = f"The dimensions {list(part.dims)[:MAX_SHOWN]} of tensor {part.name!r} cannot be."
+            _survey_tensor(part, found)
     return found
+
+
+def _survey_tensor(tensor: onnx.TensorProto, found: _Survey) -> None:
+    # One call for all fields that are there: of many tensors each is nearly empty.
+    fields = {field.name: value for field, value in tensor.ListFields()}
+    found.is_text &= type(fields.get("name", "")) is str
+    # As `is_external`.
+    if fields.get("data_location") == _EXTERNAL or "external_data" in fields:
+        found.has_external = True
+        entries = fields.get("external_data", ())
+        found.is_text &= _are_text(text for entry in entries for text in (entry.key, entry.value))
+    elif found.bad_tensor is None and ("dims" in fields or "raw_data" in fields):
+        inside = len(fields["raw_data"]) if "raw_data" in fields else None
+        # Dimensions that can be, and that are those of the bytes inside.
+        if not are_possible(tensor.dims) or (inside is not None and needed_bytes(tensor) not in (None, inside)):
+            found.bad_tensor = f"The dimensions {list(tensor.dims)[:MAX_SHOWN]} of tensor {tensor.name!r} cannot be."
 
 
 def _are_text(names: Iterable[object]) -> bool:
@@ -247,12 +260,6 @@ def _callee(node: onnx.NodeProto) -> Function:
 
 def _name(function: Function) -> str:
     return repr("::".join(part for part in function if part))
-
-
-def _has_possible_dimensions(tensor: onnx.TensorProto) -> bool:
-    """Whether the dimensions can be, and are those of the bytes inside."""
-    inside = len(tensor.raw_data) if tensor.HasField("raw_data") else None
-    return are_possible(tensor.dims) and (inside is None or needed_bytes(tensor) in (None, inside))
 
 
 def are_possible(dims: Iterable[int]) -> bool:

@@ -22,13 +22,14 @@ MEMORY_MB = 1024
 
 
 def main(target: str, *options: str) -> None:
-    """Fuzz with libFuzzer's options; never returns."""
+    """Fuzz with libFuzzer's options, and folders of inputs if not those above; never returns."""
     if target not in TARGETS:
         sys.exit(f"fuzz: there is no target {target!r}; there are {', '.join(TARGETS)}")
     corpus = FOUND / target
     corpus.mkdir(parents=True, exist_ok=True)
+    has_folders = any(not option.startswith("-") for option in options)
     arguments = [
-        *(sys.argv[0], str(corpus), str(HERE / "corpus" / target)),
+        *(sys.argv[0], *(() if has_folders else (str(corpus), str(HERE / "corpus" / target)))),
         *(f"-timeout={SLOW_S}", f"-rss_limit_mb={MEMORY_MB}"),
         *(f"-artifact_prefix={FOUND}/", "-max_len=65536", "-print_final_stats=1", "-verbosity=0"),
         *options,
