@@ -60,8 +60,8 @@ constexpr auto kText = protozero::pbf_wire_type::length_delimited;
 // since it may take eight of memory.
 constexpr std::uint64_t kMaxMessages = 1 << 18, kMaxFields = 1 << 19;
 
-// Integers of a tensor that come packed, each in one byte or more.
-constexpr std::uint32_t kInt32Data = 5, kInt64Data = 7, kUint64Data = 11;
+// Numbers of a tensor that come packed; the integers take one byte or more each.
+constexpr std::uint32_t kFloatData = 4, kInt32Data = 5, kInt64Data = 7, kDoubleData = 10, kUint64Data = 11;
 
 // Every field of every message. Packed numbers are texts on the wire.
 constexpr Field kFields[] = {

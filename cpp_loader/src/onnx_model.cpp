@@ -108,6 +108,7 @@ class Walker {
       if (!frame.reader.next()) {
         pop();
       } else {
+        check_tag(header);
         is_too_wide_ = ++fields_ > onnx::kMaxFields;
         enter_field(frame, header);
       }
@@ -151,12 +152,34 @@ class Walker {
     push({field->child, content, header, view.data(), view.size(), tag});
   }
 
+  // The form on the wire of one number in a repeated field; that of texts and messages for all other fields.
+  static pbf_wire_type number_type(const Field& field) {
+    if (field.count != onnx::Count::many || field.parent != Message::tensor) return field.wire;
+    switch (field.number) {
+      case onnx::kInt32Data:
+      case onnx::kInt64Data:
+      case onnx::kUint64Data:
+        return pbf_wire_type::varint;
+      case onnx::kFloatData:
+        return pbf_wire_type::fixed32;
+      case onnx::kDoubleData:
+        return pbf_wire_type::fixed64;
+      default:
+        return field.wire;
+    }
+  }
+
   static bool is_packed_integers(const Frame& frame, const Field& field) {
-    const bool is_varint =
-        field.wire == pbf_wire_type::varint ||
-        (field.parent == Message::tensor &&
-         (field.number == onnx::kInt32Data || field.number == onnx::kInt64Data || field.number == onnx::kUint64Data));
-    return is_varint && field.count == onnx::Count::many && frame.reader.wire_type() == pbf_wire_type::length_delimited;
+    return field.count == onnx::Count::many && number_type(field) == pbf_wire_type::varint &&
+           frame.reader.wire_type() == pbf_wire_type::length_delimited;
+  }
+
+  // Whether repeated numbers come in the other one of two forms, packed or not, than the one written. What comes in any
+  // other form is a field that nobody knows.
+  static bool is_other_form(const Frame& frame, const Field& field) {
+    const pbf_wire_type single = number_type(field), found = frame.reader.wire_type();
+    return field.count == onnx::Count::many && single != pbf_wire_type::length_delimited && found != field.wire &&
+           (found == single || found == pbf_wire_type::length_delimited);
   }
 
   // Notes where a field stands twice, or a number in it is longer than it needs to be.
@@ -167,8 +190,7 @@ class Walker {
       is_long_ |= (frame.seen & bit) != 0;
       frame.seen |= bit;
     }
-    // A repeated number may also come in the other one of two forms, packed or not, which is not the one written.
-    is_long_ |= !is_expected && field.count == onnx::Count::many && field.child == Message::scalar;
+    is_long_ |= is_other_form(frame, field);
     try {
       const char* after = skip_shortest_varint(header);
       const bool has_varint = frame.reader.wire_type() == pbf_wire_type::varint ||

@@ -114,7 +114,9 @@ Proto read_proto(std::string_view data, const std::string& member) {
   Proto proto;
   try {
     std::uint64_t fields = 0;
-    for (pbf_reader message(data.data(), data.size()); message.next();) {
+    const char* header = data.data();
+    for (pbf_reader message(data.data(), data.size()); message.next(); header = message.data().data()) {
+      check_tag(header);
       fields += 1 + packed_integer_bytes(message);
       if (fields > onnx::kMaxFields) throw WireError("it has too many values that are not raw bytes");
       read_field(message, proto);

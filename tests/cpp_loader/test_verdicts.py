@@ -24,6 +24,7 @@ from test_hostile_packages import (
     MODEL,
     MODEL_EDITS,
     declare,
+    field,
     inner_tensor,
     own,
     replace_member,
@@ -164,6 +165,23 @@ def twice(field: bytes) -> Edit:
     return lambda members: members.update({MODEL: members[MODEL] + field})
 
 
+def in_graph(tail: bytes) -> Edit:
+    """Append fields to the graph."""
+
+    def edit(members: Members) -> None:
+        model = onnx.ModelProto.FromString(members[MODEL])
+        graph = model.graph.SerializeToString() + tail
+        model.ClearField("graph")
+        members[MODEL] = model.SerializeToString() + field(7, graph)
+
+    return edit
+
+
+def append_to_vector(tail: bytes) -> Edit:
+    name = "forward/portable/test_data_set_0/input_0.pb"
+    return lambda members: members.update({name: members[name] + tail})
+
+
 def nested_graphs(levels: int) -> Callable[[onnx.ModelProto], None]:
     """Subgraphs inside one another: three messages for each level."""
 
@@ -197,6 +215,15 @@ EDITS: dict[str, Edit] = {
     **{f"model: {name}": edit_model(edit) for name, (edit, _) in MODEL_EDITS.items()},
     **{f"external data: {name}": edit_model(edit) for name, edit in EXTERNAL_EDITS.items()},
     **{f"domains: {name}": declare(domains, edit) for name, (domains, edit, _) in LIBRARY_DOMAIN_EDITS.items()},
+    "model: a text where a number is expected": in_graph(b"\x08\x01"),
+    "model: a tag of more than 32 bits": in_graph(b"\xc5\xc5\xc5\xc5\xc5\x40\x00\x00\x00\x00"),
+    "model: a tag whose lower bits are a node's": in_graph(b"\x8a\x80\x80\x80\x10\x00"),
+    "model: a tag of five bytes": in_graph(b"\x85\xf7\x80\x80\x0f\x00\x00\x00\x00"),
+    "model: a tag in more bytes than it needs": in_graph(b"\xa5\x8f\x80\x80\x00\x00\x00\x00\x00"),
+    "model: numbers one by one that come packed": in_graph(field(5, b"\x08\x01\x10\x01\x25\x00\x00\x00\x00")),
+    "model: a number of another width where they come packed": in_graph(field(5, b"\x08\x01\x10\x01\x20\x00")),
+    "vector: a tag of more than 32 bits": append_to_vector(b"\xc5\xc5\xc5\xc5\xc5\x40\x00\x00\x00\x00"),
+    "vector: a tag of five bytes": append_to_vector(b"\x85\xf7\x80\x80\x0f\x00\x00\x00\x00"),
     "domains null": put(INTERFACE, operator_domains=None),
     **{
         f"json {text!r} in {member}": replace_member(member, text)
