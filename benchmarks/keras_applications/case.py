@@ -47,13 +47,24 @@ class Outcome(msgspec.Struct, frozen=True):
     ours_ms: float
     latency_ratio: float
     raw_error: str = ""
+    raw_cpu_s: float = 0.0
+    ours_cpu_s: float = 0.0
+
+    @property
+    def time_ratio(self) -> float:
+        """Our processor time beside tf2onnx's, which other work on the machine hardly changes."""
+        return self.ours_cpu_s / self.raw_cpu_s if self.raw_cpu_s else self.ours_s / self.raw_s
 
 
 @dataclass(frozen=True)
 class Run:
-    """One process: seconds, its largest resident set with its children's, exit status, and what it printed."""
+    """One process: seconds, also of processors, its largest resident set, exit status, and what it printed.
+
+    Its children count in seconds of processors and in the largest resident set.
+    """
 
     seconds: float
+    cpu_s: float
     peak_bytes: int
     status: int
     output: str
@@ -101,6 +112,8 @@ def _run_case(name: str, folder: Path) -> Outcome:
         ours_ms,
         ratio,
         raw.output.strip().splitlines()[-1] if raw.status else "",
+        raw.cpu_s,
+        ours.cpu_s,
     )
 
 
@@ -159,7 +172,7 @@ def _python(*arguments: str) -> Run:
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - start
     text = log.read_text() or (BUILD / "errors.txt").read_text()
-    return Run(seconds, usage.ru_maxrss * 1024, process.returncode, text)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, process.returncode, text)
 
 
 def _demand(run: Run) -> str:
