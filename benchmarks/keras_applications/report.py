@@ -87,8 +87,9 @@ def _row(outcome: Outcome) -> str:
     ratio = "" if outcome.raw_error else f"{outcome.time_ratio:.2f}"
     return (
         f"| {outcome.name} | {outcome.size} | {outcome.weights_bytes / 1e6:.0f} | {mark}{_cell(outcome.proof)} | {raw}"
-        f"{outcome.ours_cpu_s or outcome.ours_s:.1f} | {ratio} | {outcome.raw_peak_bytes / 1e6:.0f} | {outcome.ours_peak_bytes / 1e6:.0f} | "
-        f"{_bound(outcome) / 1e6:.0f} | {outcome.raw_ms:.1f} | {outcome.ours_ms:.1f} | {outcome.latency_ratio:.3f} |"
+        f"{outcome.ours_cpu_s or outcome.ours_s:.1f} | {ratio} | {outcome.raw_peak_bytes / 1e6:.0f} | "
+        f"{outcome.ours_peak_bytes / 1e6:.0f} | {_bound(outcome) / 1e6:.0f} | {outcome.raw_ms:.1f} | "
+        f"{outcome.ours_ms:.1f} | {outcome.latency_ratio:.3f} |"
     )
 
 
