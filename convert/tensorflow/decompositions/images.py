@@ -303,5 +303,22 @@ def non_max_suppression_v5(
 
 
 @decomposition("CombinedNonMaxSuppression", when=lambda op: op.inputs[0].shape[2] != 1)
-def refuse_combined(op: Any, *inputs: Any) -> Any:
-    raise UnsupportedError("Boxes that differ from class to class are not translated.")
+def combined_non_max_suppression(
+    op: Any, boxes: Any, scores: Any, per_class: Any, total: Any, threshold: Any, score_threshold: Any
+) -> Any:
+    """Boxes of each class as further boxes of all, with scores for no class but their own."""
+    classes = scores.shape[2]
+    if classes is None:
+        raise UnsupportedError("The number of classes is not known.")
+    own = tf.eye(classes, dtype=tf.bool)[tf.newaxis, tf.newaxis]
+    spread = tf.where(own, scores[..., tf.newaxis], tf.constant(float("-inf")))
+    return tf.raw_ops.CombinedNonMaxSuppression(
+        boxes=tf.reshape(boxes, tf.stack([tf.shape(boxes)[0], -1, 1, 4])),
+        scores=tf.reshape(spread, tf.stack([tf.shape(scores)[0], -1, classes])),
+        max_output_size_per_class=per_class,
+        max_total_size=total,
+        iou_threshold=threshold,
+        score_threshold=score_threshold,
+        pad_per_class=op.get_attr("pad_per_class"),
+        clip_boxes=op.get_attr("clip_boxes"),
+    )

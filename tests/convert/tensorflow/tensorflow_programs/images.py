@@ -185,7 +185,6 @@ def combined_non_max_suppression(boxes: Any, scores: Any) -> Any:
         "boxes": np.stack([BOXES["boxes"], BOXES["boxes"][::-1]], axis=1)[None],
         "scores": _rng.uniform(0, 1, (1, 12, 2)).astype(np.float32),
     },
-    refused="differ from class to class",
 )
 def combined_non_max_suppression_by_class(boxes: Any, scores: Any) -> Any:
     return tuple(
@@ -193,3 +192,15 @@ def combined_non_max_suppression_by_class(boxes: Any, scores: Any) -> Any:
             boxes, scores, 3, 5, iou_threshold=0.4, pad_per_class=True, clip_boxes=False
         )
     )
+
+
+@program(
+    floats("boxes", None, 12, 3, 4),
+    floats("scores", None, 12, 3),
+    example={
+        "boxes": np.stack([BOXES["boxes"], BOXES["boxes"][::-1], BOXES["boxes"] + 0.1], axis=1)[None],
+        "scores": _rng.uniform(0, 1, (1, 12, 3)).astype(np.float32),
+    },
+)
+def combined_non_max_suppression_by_class_above_a_score(boxes: Any, scores: Any) -> Any:
+    return tuple(tf.image.combined_non_max_suppression(boxes, scores, 4, 20, iou_threshold=0.3, score_threshold=0.4))
