@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -38,8 +39,30 @@ Equal of strings) is written at opset 19 or 20, and `--opset` raises any model u
 """
 
 
-def write_report(ours: Sequence[Outcome], upstream: Sequence[Outcome], count: int) -> None:
-    """Write the page; there are `count` programs in all."""
+def read_report() -> dict[str, tuple[Outcome, Outcome]]:
+    """What the page says of each program: our outcome, and that of tf2onnx alone."""
+    reasons: dict[str, dict[str, str]] = {"Refused": {}, "Failed": {}, "Wrong with tf2onnx alone": {}}
+    kinds: dict[str, tuple[str, str]] = {}
+    section = ""
+    for line in PAGE.read_text().splitlines():
+        if line.startswith("## "):
+            section = line.removeprefix("## ")
+        elif line.startswith("| `"):
+            name, *cells = (cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1])
+            if section == "All programs":
+                kinds[name.strip("`")] = cells[0], cells[1]
+            else:
+                reasons[section][name.strip("`")] = cells[0]
+    ours = reasons["Refused"] | reasons["Failed"]
+    wrong = reasons["Wrong with tf2onnx alone"]
+    return {
+        name: (Outcome(name, mine, ours.get(name, "")), Outcome(name, theirs, wrong.get(name, "")))
+        for name, (mine, theirs) in kinds.items()
+    }
+
+
+def write_report(ours: Sequence[Outcome], upstream: Sequence[Outcome], count: int, anew: int | None = None) -> None:
+    """Write the page; there are `count` programs in all, of which `anew` were run now and the others before."""
     kinds, others = Counter(each.kind for each in ours), Counter(each.kind for each in upstream)
     converted = len(upstream) - others["not converted"]
     ran = converted - others["not run"]
@@ -48,7 +71,8 @@ def write_report(ours: Sequence[Outcome], upstream: Sequence[Outcome], count: in
     )
     lines = [
         INTRODUCTION,
-        f"{datetime.date.today()}, {versions}, opset {DEFAULT_OPSET} (tf2onnx alone {UPSTREAM_OPSET}):",
+        f"{datetime.date.today()}, {versions}, opset {DEFAULT_OPSET} (tf2onnx alone {UPSTREAM_OPSET})"
+        + (":" if anew is None else f"; {anew} programs were run then, the others at one time or another before:"),
         "",
         f"| {len(ours)} of {count} programs | transload | tf2onnx alone |",
         "|---|---|---|",

@@ -49,7 +49,8 @@ def choose_target(options: ConvertOptions, tensors: Mapping[str, str]) -> Target
     """
     if unknown := [name for name in options.inputs_as_nchw if name not in tensors]:
         raise UsageError(f"The source has no input {unknown[0]!r}.", hint=f"Inputs: {', '.join(tensors) or 'none'}.")
-    return Target(options.opset or DEFAULT_OPSET, tuple(tensors[name] for name in options.inputs_as_nchw))
+    channels_first = tuple(tensors[name] for name in options.inputs_as_nchw)
+    return Target(options.opset or DEFAULT_OPSET, channels_first, with_extensions=bool(options.libraries))
 
 
 def put_channels_first(capture: Capture, names: Sequence[str]) -> Capture:

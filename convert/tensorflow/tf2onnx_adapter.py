@@ -14,10 +14,10 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from transload.convert.passes import find_unsupported
+from transload.convert.passes import find_library_domains, find_unsupported
 from transload.convert.tensorflow.framework import silence, tf
 from transload.convert.tensorflow.graph_nodes import CASES, all_nodes
-from transload.convert.tensorflow.operators import tf2onnx_handlers
+from transload.convert.tensorflow.operators import EXTENSIONS_DOMAIN, tf2onnx_handlers
 from transload.convert.tensorflow.opset import TF2ONNX_OPSET, raise_opset
 from transload.convert.tensorflow.own_functions import keep_shapes, own_functions
 from transload.convert.tensorflow.rounding_casts import protect_rounding, unprotect_rounding
@@ -58,11 +58,13 @@ class Target:
         channels_first: Inputs of rank 4, by TensorFlow's names of tensors, that the ONNX graph takes as NCHW where
             TensorFlow's takes NHWC.
         tables: What the lookup tables hold, by TensorFlow's names of the tensors that stand for them.
+        with_extensions: Whether operators of onnxruntime-extensions may stand for what ONNX lacks.
     """
 
     opset: int
     channels_first: tuple[str, ...] = ()
     tables: Mapping[str, Table] = field(default_factory=dict)
+    with_extensions: bool = False
 
 
 _UNMAPPED = re.compile(r"Tensorflow op \[(?P<node>.*): (?P<op>\w+)\] is not supported")
@@ -173,12 +175,13 @@ def convert_tflite(path: Path, inputs: Sequence[str], outputs: Sequence[str], ta
 
 
 def _settings(target: Target) -> dict[str, Any]:
+    domains = [("ai.onnx.ml", 2), *([(EXTENSIONS_DOMAIN, 1)] if target.with_extensions else [])]
     return {
         "continue_on_error": True,
         "opset": min(target.opset, TF2ONNX_OPSET),
-        "extra_opset": [onnx.helper.make_opsetid("ai.onnx.ml", 2)],
+        "extra_opset": [onnx.helper.make_opsetid(domain, version) for domain, version in domains],
         "inputs_as_nchw": list(target.channels_first),
-        "custom_op_handlers": tf2onnx_handlers(target.tables),
+        "custom_op_handlers": tf2onnx_handlers(target.tables, target.with_extensions),
     }
 
 
@@ -208,7 +211,9 @@ def _try_to_convert(parse: Callable[[], Any], target: Target, catch_errors: bool
         written = unprotect_rounding(_to_ir(optimized.make_model("")))
         model = raise_opset(ReduceBeforeTransposePass()(written).model, target.opset)
     # tf2onnx leaves TensorFlow's operations in the graph and says so only in its log, whose words may change.
-    _refuse(find_unsupported(model))
+    _refuse(find_unsupported(model, with_libraries=target.with_extensions))
+    if not find_library_domains(model):
+        model.opset_imports.pop(EXTENSIONS_DOMAIN, None)
     return model
 
 

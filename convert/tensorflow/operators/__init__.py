@@ -11,9 +11,11 @@ from transload.convert.tensorflow.operators import (
     text_pieces,
     unique,
 )
+from transload.convert.tensorflow.operators.emitter import EXTENSIONS_DOMAIN
 from transload.convert.tensorflow.operators.registry import OPERATORS, tf2onnx_handlers
 
 __all__ = [
+    "EXTENSIONS_DOMAIN",
     "OPERATORS",
     "arithmetic",
     "fourier",

@@ -11,6 +11,8 @@ from tf2onnx import utils
 
 from transload.convert.tensorflow.table_content import Table
 
+EXTENSIONS_DOMAIN = "ai.onnx.contrib"
+
 
 class Emitter:
     """One operation that is being translated.
@@ -22,10 +24,11 @@ class Emitter:
         graph: tf2onnx's graph.
         node: The operation.
         tables: The lookup tables of the model by the name of the tensor that stands for each.
+        with_extensions: Whether operators of onnxruntime-extensions may be emitted.
     """
 
-    def __init__(self, graph: Any, node: Any, tables: Mapping[str, Table]) -> None:
-        self.graph, self.node, self.tables = graph, node, tables
+    def __init__(self, graph: Any, node: Any, tables: Mapping[str, Table], with_extensions: bool = False) -> None:
+        self.graph, self.node, self.tables, self.with_extensions = graph, node, tables, with_extensions
 
     def __getattr__(self, op_type: str) -> Callable[..., Any]:
         if not op_type[:1].isupper():
@@ -38,13 +41,21 @@ class Emitter:
 
         return emit
 
+    def extension(self, op_type: str, *inputs: Any, dtype: int, **attributes: Any) -> str:
+        """Emit a node of onnxruntime-extensions, whose result has the shape of its first input."""
+        names, shape = [self.tensor(each) for each in inputs], self.graph.get_shape(inputs[0])
+        made = self.graph.make_node(
+            op_type, names, attr=attributes, domain=EXTENSIONS_DOMAIN, dtypes=[dtype], shapes=[shape]
+        )
+        return str(made.output[0])
+
     def choose(self, condition: str, then: Callable[[Emitter], str], otherwise: Callable[[Emitter], str]) -> str:
         """What one of two ways gives, by a truth value; each emits its nodes into the emitter that it is given."""
         branches, dtypes, shapes = {}, [], []
         for name, way in (("then_branch", then), ("else_branch", otherwise)):
             body = self.graph.create_new_graph_with_same_config()
             body.parent_graph = self.graph
-            result = way(Emitter(body, self.node, self.tables))
+            result = way(Emitter(body, self.node, self.tables, self.with_extensions))
             dtypes, shapes = [body.get_dtype(result)], [body.get_shape(result)]
             body.add_graph_output(result, *dtypes, *shapes)
             branches[name] = body
@@ -67,7 +78,7 @@ class Emitter:
         body.add_graph_input(number, TensorProto.INT64, [])
         body.add_graph_input(goes_on, TensorProto.BOOL, [])
         body.add_graph_input(before, dtype, shape)
-        emitter = Emitter(body, self.node, self.tables)
+        emitter = Emitter(body, self.node, self.tables, self.with_extensions)
         result = step(emitter, number, before)
         after, condition = result if isinstance(result, tuple) else (result, emitter.Identity(goes_on))
         body.add_graph_output(condition, TensorProto.BOOL, [])

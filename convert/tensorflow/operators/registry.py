@@ -27,18 +27,21 @@ def operator(*op_types: str) -> Callable[[Operator], Operator]:
     return add
 
 
-def tf2onnx_handlers(tables: Mapping[str, Table]) -> dict[str, tuple[Callable[..., None], list[Any]]]:
+def tf2onnx_handlers(
+    tables: Mapping[str, Table], with_extensions: bool
+) -> dict[str, tuple[Callable[..., None], list[Any]]]:
     """The translations for tf2onnx's `custom_op_handlers`.
 
     Args:
         tables: The model's lookup tables by the name of the tensor that stands for each.
+        with_extensions: Whether operators of onnxruntime-extensions may be emitted.
     """
-    return {op_type: (_handler(function, tables), []) for op_type, function in OPERATORS.items()}
+    return {op_type: (_handler(function, tables, with_extensions), []) for op_type, function in OPERATORS.items()}
 
 
-def _handler(function: Operator, tables: Mapping[str, Table]) -> Callable[..., None]:
+def _handler(function: Operator, tables: Mapping[str, Table], with_extensions: bool) -> Callable[..., None]:
     def handle(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
-        emitter = Emitter(graph, node, tables)
+        emitter = Emitter(graph, node, tables, with_extensions)
         results = function(emitter)
         emitter.finish((results,) if isinstance(results, str) else results)
 

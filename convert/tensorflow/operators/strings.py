@@ -10,7 +10,7 @@ from transload.convert.tensorflow.operators.registry import operator
 from transload.convert.tensorflow.operators.text_pieces import split_texts, words
 from transload.serialize.errors import UnsupportedError
 
-INT64, STRING = int(TensorProto.INT64), int(TensorProto.STRING)
+INT32, INT64, STRING = int(TensorProto.INT32), int(TensorProto.INT64), int(TensorProto.STRING)
 INTEGERS = frozenset(
     map(int, (TensorProto.INT8, TensorProto.INT16, TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32))
 )
@@ -112,8 +112,17 @@ REFUSED = {
         "Neither ONNX nor onnxruntime-extensions has such an operator on strings.",
     ),
     "RegexFullMatch": "The pattern depends on the data.",
-    "StringLength": "ONNX does not count what is in a string (onnxruntime-extensions counts characters, not bytes).",
 }
+
+
+@operator("StringLength")
+def length(g: Emitter) -> str:
+    """Characters by onnxruntime-extensions; bytes by nothing."""
+    if g.attribute("unit", "BYTE") == "UTF8_CHAR" and g.with_extensions:
+        return str(g.Cast(g.extension("StringLength", g.inputs[0], dtype=INT64), to=INT32))
+    raise UnsupportedError(
+        "ONNX does not count what is in a string; onnxruntime-extensions, by --library, counts characters, not bytes."
+    )
 
 
 @operator(*REFUSED)

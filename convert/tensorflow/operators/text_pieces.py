@@ -108,8 +108,8 @@ def replace(g: Emitter) -> str:
     found = read_pattern(pattern)
     if found is None or "\\" in new:
         raise UnsupportedError(
-            f"ONNX replaces no regular expressions (onnxruntime-extensions would be needed), and {pattern!r} with "
-            f"{new!r} is more than another text for a text or for one character of a set."
+            f"ONNX replaces no regular expressions, and {pattern!r} with {new!r} is more than another text for a text "
+            "or for one character of a set."
         )
     limit = -1 if g.attribute("replace_global", 1) else 1
     if limit > 0 and (len(found.texts) > 1 or found.repeated):

@@ -12,9 +12,11 @@ from tensorflow_models import run_capture
 
 from transload.convert.detect import detect_source
 from transload.convert.options import ConvertOptions
+from transload.convert.passes import find_library_domains
 from transload.convert.tensorflow import tf_function
 from transload.convert.tensorflow.framework import tf
 from transload.convert.tensorflow.operators.literal_patterns import LiteralPattern, read_pattern
+from transload.serialize.errors import UnsupportedError
 
 # Keras' standardization is the first.
 SETS = (
@@ -95,3 +97,30 @@ def test_random_texts_become_what_tensorflow_makes_of_them(name: str) -> None:
     given = np.array(texts(alphabet, 299), dtype=object)
     expected = [each.decode() for each in source(given)["y"].numpy().tolist()]
     assert run_capture(found, {"text": given})["y"].tolist() == expected
+
+
+def count_characters(unit: str) -> Any:
+    return tf.function(
+        lambda text: {"y": tf.strings.length(text, unit=unit)},
+        input_signature=[tf.TensorSpec([None], tf.string, name="text")],
+    )
+
+
+def test_characters_are_counted_by_a_library_where_one_is_given() -> None:
+    source = detect_source(count_characters("UTF8_CHAR"))
+    (found,) = tf_function.capture(source, ConvertOptions(libraries=("library.so",)))
+    assert find_library_domains(found.model) == ("ai.onnx.contrib",)
+    assert found.model.opset_imports["ai.onnx.contrib"] == 1
+    with pytest.raises(UnsupportedError, match="StringLength"):
+        tf_function.capture(source, ConvertOptions())
+
+
+def test_bytes_are_counted_by_nothing() -> None:
+    with pytest.raises(UnsupportedError, match="StringLength"):
+        tf_function.capture(detect_source(count_characters("BYTE")), ConvertOptions(libraries=("library.so",)))
+
+
+def test_a_library_that_nothing_needs_is_not_in_the_graph() -> None:
+    source = tf.function(lambda x: {"y": x + 1.0}, input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    (found,) = tf_function.capture(detect_source(source), ConvertOptions(libraries=("library.so",)))
+    assert "ai.onnx.contrib" not in found.model.opset_imports
