@@ -72,7 +72,7 @@ def write_report(ours: Sequence[Outcome], upstream: Sequence[Outcome], count: in
     lines = [
         INTRODUCTION,
         f"{datetime.date.today()}, {versions}, opset {DEFAULT_OPSET} (tf2onnx alone {UPSTREAM_OPSET})"
-        + (":" if anew is None else f"; {anew} programs were run then, the others at one time or another before:"),
+        + (":" if anew is None else f";\n{anew} programs were run then, the others at one time or another before:"),
         "",
         f"| {len(ours)} of {count} programs | transload | tf2onnx alone |",
         "|---|---|---|",
