@@ -4,7 +4,7 @@
 
 The model is load.py's of 470 MB. Each opening is a process of its own (cpp_loader/tests/opening.cpp), the contestants
 alternating; page caches are warm. Private memory is what a process wrote (Anonymous in /proc/PID/smaps_rollup) from
-before opening until after the first call. `tuned` is the variant that `transload tune` made, its packed weights in the
+before opening until after the first call. `tuned` is the variant that `transload tune` made, in the
 cache. PSS is that of four processes which hold the model at once, summed, with
 programs and libraries, by the size of the file. Every process must come to the same answer.
 """
