@@ -94,9 +94,13 @@ def read_model(data: bytes | memoryview, member: str, domains: Collection[str] =
     model = onnx.ModelProto()
     try:
         model.ParseFromString(bytes(data))
-    except DecodeError as error:
+        # Other writers may put fields in another order, so that equal sizes have to do; but packed numbers are written
+        # longer than they came, and could make up for what hides.
+        is_as_long = model.ByteSize() == len(data)
+        is_other = is_as_long and model.SerializeToString() != data and _has_packed_numbers(data)
+    except (DecodeError, WireFormatError) as error:
         raise PackageError(f"Not an ONNX model: {error}.", member=member, rule="onnx") from error
-    if model.ByteSize() != len(data):
+    if not is_as_long or is_other:
         raise PackageError(
             "The model is not in protobuf's shortest form: something in it stands twice, or hides.",
             member=member,
@@ -308,6 +312,35 @@ def _is_too_wide(data: bytes | memoryview | mmap.mmap, kind: Descriptor) -> bool
         return False
 
 
+def _has_packed_numbers(data: bytes | memoryview) -> bool:
+    """Whether numbers come packed that are written one by one, in a model that was parsed.
+
+    Raises:
+        WireFormatError: it has groups, which protobuf gave up and takes for fields that nobody knows.
+    """
+    position, end, kind = 0, len(data), onnx.ModelProto.DESCRIPTOR.full_name
+    outer: list[tuple[int, str]] = []
+    while True:
+        if position >= end:
+            if not outer:
+                return False
+            end, kind = outer.pop()
+            continue
+        tag, position = read_varint(data, position, end)
+        if tag & 7 != LENGTH:
+            position = _skip_scalar(data, position, end, tag & 7)
+            continue
+        size, position = read_varint(data, position, end)
+        child = _MESSAGES[kind].get(tag >> 3)
+        if tag >> 3 in _UNPACKED[kind]:
+            return True
+        if child is None or child == _VARINTS:
+            position += size
+        else:
+            outer.append((end, kind))
+            end, kind = min(position + size, end), child
+
+
 def _skip_scalar(data: bytes | memoryview | mmap.mmap, position: int, end: int, wire_type: int) -> int:
     if wire_type == VARINT:
         return skip_varint(data, position, end)
@@ -338,3 +371,16 @@ def _tabulate(root: Descriptor) -> dict[str, dict[int, str]]:
 
 
 _MESSAGES = _tabulate(onnx.ModelProto.DESCRIPTOR)
+
+_TEXTS = {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_MESSAGE}
+
+_UNPACKED: dict[str, frozenset[int]] = {
+    name: frozenset(
+        field.number
+        for field in pool.FindMessageTypeByName(name).fields
+        if field.is_repeated and field.type not in _TEXTS and not field.GetOptions().packed
+    )
+    for pool in (onnx.ModelProto.DESCRIPTOR.file.pool,)
+    for name in _MESSAGES
+}
+"""For each kind of message, by name: the fields of numbers that are written one by one."""

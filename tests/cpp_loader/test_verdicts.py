@@ -224,6 +224,9 @@ EDITS: dict[str, Edit] = {
     "model: a number of another width where they come packed": in_graph(field(5, b"\x08\x01\x10\x01\x20\x00")),
     "vector: a tag of more than 32 bits": append_to_vector(b"\xc5\xc5\xc5\xc5\xc5\x40\x00\x00\x00\x00"),
     "vector: a tag of five bytes": append_to_vector(b"\x85\xf7\x80\x80\x0f\x00\x00\x00\x00"),
+    "model: a group that nobody knows, before what is known": lambda members: members.update(
+        {MODEL: b"\xa3\x06\xa4\x06" + members[MODEL]}
+    ),
     "domains null": put(INTERFACE, operator_domains=None),
     **{
         f"json {text!r} in {member}": replace_member(member, text)
