@@ -1,7 +1,7 @@
 """Runs a fuzzer until it has used so much processor time: `python tests/fuzz/spend.py NAME SECONDS COMMAND ...`.
 
 libFuzzer, and atheris with it, count seconds on the clock only, which beside other work are few of the processor's. So
-the command, which must be one process, is watched and interrupted. What was spent is printed, and added to
+the command, which must be one process, is watched and asked to end. What was spent is printed, and added to
 `build/fuzz/spent.jsonl`; `python tests/fuzz/spend.py` alone prints the sums. The exit status is the fuzzer's where it
 found something.
 """
@@ -25,22 +25,26 @@ SPENT = Path(__file__).resolve().parents[2] / "build" / "fuzz" / "spent.jsonl"
 EXECUTIONS = re.compile(r"^stat::number_of_executed_units:\s*(\d+)$", re.MULTILINE)
 """What `-print_final_stats=1` writes at the end."""
 
-INTERRUPTED = 72
-"""libFuzzer's exit status where it was interrupted, which is how a run without a finding ends here."""
+STARTED = "INFO: seed corpus:"
+"""What libFuzzer writes when it begins with the inputs that it has. Before, atheris takes seconds to get ready."""
 
 POLL_S = 0.2
 
 
 def spend(seconds: float, command: list[str]) -> dict[str, float]:
-    """Run a fuzzer until it has spent the seconds, its start included, or has ended by itself."""
+    """Run a fuzzer until it has spent the seconds, its start not counted, or has ended by itself."""
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         fuzzer = subprocess.Popen(command, stderr=log)
-        spent = 0.0
+        spent, start = 0.0, None
         try:
             while fuzzer.poll() is None:
-                spent = _processor_s(fuzzer.pid)
+                used = _processor_s(fuzzer.pid)
+                if start is None and STARTED in Path(f"/proc/self/fd/{log.fileno()}").read_text(errors="replace"):
+                    start = used
+                spent = 0.0 if start is None else used - start
                 if spent >= seconds:
-                    fuzzer.send_signal(signal.SIGINT)
+                    # libFuzzer ends at the next input, and says what it did.
+                    fuzzer.send_signal(signal.SIGUSR1)
                     fuzzer.wait()
                 time.sleep(POLL_S)
         finally:
@@ -49,8 +53,8 @@ def spend(seconds: float, command: list[str]) -> dict[str, float]:
         text = log.read()
     sys.stderr.write(text)
     found = EXECUTIONS.findall(text)
-    status = 0 if fuzzer.returncode == INTERRUPTED else fuzzer.returncode
-    return {"processor seconds": round(spent, 1), "executions": int(found[-1]) if found else 0, "status": status}
+    executions = int(found[-1]) if found else 0
+    return {"processor seconds": round(spent, 1), "executions": executions, "status": fuzzer.returncode}
 
 
 def _processor_s(pid: int) -> float:
