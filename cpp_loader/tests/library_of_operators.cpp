@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace {
 
@@ -58,14 +59,22 @@ OrtCustomOp make_twice() {
 
 const OrtCustomOp kTwice = make_twice();
 
+// One for each call, which has to outlive every session of its options: until the library is closed.
+struct Domains {
+  std::vector<OrtCustomOpDomain*> all;
+  ~Domains() {
+    for (OrtCustomOpDomain* domain : all) g_api->ReleaseCustomOpDomain(domain);
+  }
+} g_domains;
+
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
                                                                                const OrtApiBase* base) {
   g_api = base->GetApi(kApiVersion);
-  // One for each call, and never freed: it has to outlive every session of these options.
   OrtCustomOpDomain* domain = nullptr;
   OrtStatus* status = g_api->CreateCustomOpDomain("transload.test", &domain);
+  if (status == nullptr) g_domains.all.push_back(domain);
   if (status == nullptr) status = g_api->CustomOpDomain_Add(domain, &kTwice);
   if (status == nullptr) status = g_api->AddCustomOpDomain(options, domain);
   return status;
