@@ -104,6 +104,7 @@ class Model:
         arrays = self._feed.check(feed)
         try:
             return self._run_session(self._session, names, arrays)
+        # ONNX Runtime's exceptions have no base class of their own; what they become, `runtime_error` decides.
         except Exception as error:
             where = f"component {self.component!r}"
             if self._make_portable is None:
