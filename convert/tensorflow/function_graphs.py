@@ -41,7 +41,7 @@ class FunctionGraphs:
     def called(self, op: Any) -> list[str]:
         """The names of the functions that an operation calls."""
         names = []
-        for attribute in op.node_def.attr.values():
+        for _, attribute in sorted(op.node_def.attr.items(), key=lambda item: item[0]):
             names += [function.name for function in (attribute.func, *attribute.list.func) if function.name]
         return [name for name in names if name in self._definitions]
 

@@ -44,7 +44,8 @@ class _Copies:
     def visit(self, nodes: Any, graph: Any) -> None:
         """Copy the functions that nodes of a graph call, and what those call in turn; the nodes are changed."""
         for node in nodes:
-            for attribute in node.attr.values():
+            # A map of protobuf has another order in every object.
+            for _, attribute in sorted(node.attr.items(), key=lambda item: item[0]):
                 for function in (attribute.func, *attribute.list.func):
                     if function.name in self.definitions:
                         op = graph.get_operation_by_name(node.name)
