@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,10 @@ from tf2onnx import tf_loader
 from transload.convert.tensorflow.framework import tf
 from transload.convert.tensorflow.function_graphs import read_function
 from transload.convert.tensorflow.graph_nodes import BRANCHES, CASES, LOOPS
+
+
+# TensorFlow numbers functions with a counter that runs on for the life of the process.
+_COUNTER = re.compile(r"(?:_\d+)+$")
 
 
 def own_functions(graph_def: Any) -> Any:
@@ -39,7 +44,7 @@ class _Copies:
     def __init__(self, definitions: dict[str, Any], graph: Any) -> None:
         self.definitions, self.graph = definitions, graph
         self.made: list[Any] = []
-        self._used: set[str] = set()
+        self._count = 0
 
     def visit(self, nodes: Any, graph: Any) -> None:
         """Copy the functions that nodes of a graph call, and what those call in turn; the nodes are changed."""
@@ -54,12 +59,10 @@ class _Copies:
     def _copy(self, name: str, shapes: list[Any]) -> str:
         copy = type(self.definitions[name])()
         copy.CopyFrom(self.definitions[name])
-        new_name, count = name, 1
-        while new_name in self._used:
-            new_name, count = f"{name}_{count}", count + 1
-        self._used.add(new_name)
+        self._count += 1
+        new_name = f"{_COUNTER.sub('', name)}_{self._count}"
         copy.signature.name = new_name
-        _rename_arguments(copy, f"_{len(self._used)}")
+        _rename_arguments(copy, f"_{self._count}")
         del copy.attr["_input_shapes"].list.shape[:]
         copy.attr["_input_shapes"].list.shape.extend(shape.as_proto() for shape in shapes)
         with self.graph.as_default():

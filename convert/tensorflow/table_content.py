@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from transload.convert.capture import Array
 from transload.convert.tensorflow.framework import tf
 
 
 @dataclass(frozen=True)
 class Table:
-    """The entries of a lookup table: keys, and the value of each, as vectors."""
+    """The entries of a lookup table: keys, in ascending order, and the value of each, as vectors."""
 
     keys: Array
     values: Array
@@ -29,7 +31,9 @@ def read_tables(function: Any) -> dict[str, Table]:
             continue
         key_dtype, value_dtype = kinds[inner.name]
         keys, values = tf.raw_ops.LookupTableExportV2(table_handle=outer, Tkeys=key_dtype, Tvalues=value_dtype)
-        tables[inner.name] = Table(keys.numpy(), values.numpy())
+        # TensorFlow lists them in the order of a hash that is seeded anew in every process.
+        order = np.argsort(keys.numpy())
+        tables[inner.name] = Table(keys.numpy()[order], values.numpy()[order])
     return tables
 
 

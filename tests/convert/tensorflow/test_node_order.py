@@ -30,10 +30,17 @@ def loop_in_a_branch() -> Any:
     return tf.function(run, input_signature=[tf.TensorSpec([None, 3], name="x")])
 
 
-@pytest.mark.parametrize("make", [chain_of_identities, loop_in_a_branch])
+def einsum_of_several() -> Any:
+    specs = [tf.TensorSpec([None, 2], name="x"), tf.TensorSpec([None, 3], name="y")]
+    return tf.function(lambda x, y: tf.einsum("ba,bc->bac", x, y), input_signature=specs)
+
+
+@pytest.mark.parametrize("make", [chain_of_identities, loop_in_a_branch, einsum_of_several])
 def test_conversions_one_after_another_give_the_same_bytes(make: Any, tmp_path: Path) -> None:
-    source, found = make(), set()
+    found = set()
     for turn in range(6):
+        # Made anew: TensorFlow numbers functions with a counter, too.
+        source = make()
         # Others may have been converted in between: the counter of names then has another number of digits.
         for _ in range(10**turn if turn < 4 else 0):
             utils.make_name("other")

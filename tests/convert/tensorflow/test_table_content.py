@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from transload.convert.tensorflow.framework import tf
@@ -34,3 +35,11 @@ def test_a_table_has_the_name_of_the_tensor_that_stands_for_it() -> None:
     names = [inner.name for _, inner in function.graph.captures if inner.dtype == tf.resource]
     assert len(names) == 1
     assert list(read_tables(function)) == names
+
+
+def test_what_a_table_holds_comes_in_ascending_order_of_keys() -> None:
+    keys = np.random.default_rng(0).permutation(100).astype(np.int64)
+    table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, keys * 10), default_value=-1)
+    (found,) = read_tables(tf.function(table.lookup).get_concrete_function(tf.TensorSpec([None], tf.int64))).values()
+    assert found.keys.tolist() == list(range(100))
+    assert found.values.tolist() == list(range(0, 1000, 10))
