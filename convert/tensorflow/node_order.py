@@ -1,33 +1,39 @@
-"""tf2onnx's optimisers see the nodes of a graph in an order that the graph alone gives."""
+"""tf2onnx orders and names nodes by what the graph holds alone."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from transload.convert.tensorflow.framework import silence
 
 with silence():
     from tf2onnx import utils
+    from tf2onnx.graph import Graph
 
 FIRST_NAME = 1_000_000_000
 """The number after which names of nodes are numbered."""
 
 
-class OrderOptimizer:
-    """Put the nodes of a graph, and of the graphs in its nodes, in tf2onnx's own topological order.
+@contextlib.contextmanager
+def keep_order() -> Iterator[None]:
+    """tf2onnx's graphs stay in their order where nodes that nobody needs are taken out.
 
-    Each optimiser of tf2onnx ends by keeping a set of nodes, whose order is that of addresses in memory, and the next
-    takes the first node that it meets: of a chain of Identities another one stays each time. Stands before each of
-    them; it is not one of tf2onnx's own classes, since theirs end so too.
+    tf2onnx would leave them in the order of a set, which is that of addresses in memory, and its optimisers take the first
+    node that they meet: of a chain of Identities another one stays each time.
     """
+    before = Graph.extract_sub_graph_nodes
 
-    graph_been_opt = False
-    """Whether the optimisers have to go on, which tf2onnx asks."""
+    def extract(graph: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        needed = set(before(graph, *args, **kwargs))
+        return [node for node in graph.get_nodes() if node in needed]
 
-    def optimize(self, graph: Any, iteration: int) -> Any:
-        """The graph of tf2onnx, changed in place; `iteration` is tf2onnx's count of rounds."""
-        _order(graph)
-        return graph
+    Graph.extract_sub_graph_nodes = extract
+    try:
+        yield
+    finally:
+        Graph.extract_sub_graph_nodes = before
 
 
 def restart_names() -> None:
@@ -36,10 +42,3 @@ def restart_names() -> None:
     It is one with so many digits that none is added: tf2onnx sorts names as texts.
     """
     utils.INTERNAL_NAME = FIRST_NAME
-
-
-def _order(graph: Any) -> None:
-    for node in graph.get_nodes():
-        for inner in (node.get_body_graphs() or {}).values():
-            _order(inner)
-    graph.topological_sort(graph.get_nodes())

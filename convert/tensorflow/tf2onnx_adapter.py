@@ -17,7 +17,7 @@ import onnx_ir as ir
 from transload.convert.passes import find_library_domains, find_unsupported
 from transload.convert.tensorflow.framework import silence, tf
 from transload.convert.tensorflow.graph_nodes import CASES, all_nodes
-from transload.convert.tensorflow.node_order import OrderOptimizer, restart_names
+from transload.convert.tensorflow.node_order import keep_order, restart_names
 from transload.convert.tensorflow.operators import EXTENSIONS_DOMAIN, tf2onnx_handlers
 from transload.convert.tensorflow.opset import TF2ONNX_OPSET, raise_opset
 from transload.convert.tensorflow.own_functions import keep_shapes, own_functions
@@ -31,26 +31,23 @@ with silence():
     import tf2onnx.optimizer
     from tf2onnx import tf_loader, tfonnx
 
-_OPTIMIZERS = (
-    tf2onnx.optimizer.TransposeOptimizer,
-    tf2onnx.optimizer.UpsampleOptimizer,
-    tf2onnx.optimizer.ConstFoldOptimizer,
-    tf2onnx.optimizer.ConstDequantizeOptimizer,
-    tf2onnx.optimizer.LoopOptimizer,
-    tf2onnx.optimizer.ReshapeOptimizer,
-    tf2onnx.optimizer.GlobalPoolOptimizer,
-    tf2onnx.optimizer.QDQOptimizer,
-    tf2onnx.optimizer.IdentityOptimizer,
-    tf2onnx.optimizer.BackToBackOptimizer,
-    tf2onnx.optimizer.EinsumOptimizer,
+OPTIMIZERS = OrderedDict(
+    (optimizer.__name__, optimizer)
+    for optimizer in (
+        tf2onnx.optimizer.TransposeOptimizer,
+        tf2onnx.optimizer.UpsampleOptimizer,
+        tf2onnx.optimizer.ConstFoldOptimizer,
+        tf2onnx.optimizer.ConstDequantizeOptimizer,
+        tf2onnx.optimizer.LoopOptimizer,
+        tf2onnx.optimizer.ReshapeOptimizer,
+        tf2onnx.optimizer.GlobalPoolOptimizer,
+        tf2onnx.optimizer.QDQOptimizer,
+        tf2onnx.optimizer.IdentityOptimizer,
+        tf2onnx.optimizer.BackToBackOptimizer,
+        tf2onnx.optimizer.EinsumOptimizer,
+    )
 )
 """tf2onnx's own sequence without MergeDuplicatedNodesOptimizer, which picks one of equal nodes by hash order."""
-
-OPTIMIZERS = OrderedDict(
-    step
-    for optimizer in _OPTIMIZERS
-    for step in ((f"order before {optimizer.__name__}", OrderOptimizer), (optimizer.__name__, optimizer))
-)
 
 
 @dataclass(frozen=True)
@@ -207,7 +204,7 @@ def _convert(parse: Callable[[], Any], target: Target) -> ir.Model:
 def _try_to_convert(parse: Callable[[], Any], target: Target, catch_errors: bool) -> ir.Model:
     collector = _ErrorCollector()
     restart_names()
-    with _quiet(collector):
+    with _quiet(collector), keep_order():
         converted = parse()
         _refuse(collector.operations)
         protect_rounding(converted)

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from tf2onnx import utils
+from tf2onnx.graph import Graph
 
 import transload as tl
 from transload.convert.tensorflow.framework import tf
-from transload.convert.tensorflow.node_order import FIRST_NAME, restart_names
+from transload.convert.tensorflow.node_order import FIRST_NAME, keep_order, restart_names
 
 
 def chain_of_identities() -> Any:
@@ -47,6 +48,14 @@ def test_conversions_one_after_another_give_the_same_bytes(make: Any, tmp_path: 
         tl.convert_model(source, proof="none").save(tmp_path / "model.tload")
         found.add((tmp_path / "model.tload").read_bytes())
     assert len(found) == 1
+
+
+def test_tf2onnx_has_its_own_order_back_afterwards() -> None:
+    before = Graph.extract_sub_graph_nodes
+    with pytest.raises(KeyError), keep_order():
+        assert Graph.extract_sub_graph_nodes is not before
+        raise KeyError
+    assert Graph.extract_sub_graph_nodes is before
 
 
 def test_names_are_numbered_anew() -> None:
