@@ -27,7 +27,8 @@ def keep_order() -> Iterator[None]:
 
     def extract(graph: Any, *args: Any, **kwargs: Any) -> list[Any]:
         needed = set(before(graph, *args, **kwargs))
-        return [node for node in graph.get_nodes() if node in needed]
+        # A rewriter may have left a node twice in the list.
+        return [node for node in dict.fromkeys(graph.get_nodes()) if node in needed]
 
     Graph.extract_sub_graph_nodes = extract
     try:
