@@ -12,6 +12,7 @@ import onnxruntime as ort
 
 from transload.runtime.configuration import Configuration, provider_list, session_options
 from transload.runtime.device import CPU, Providers
+from transload.runtime.integer_sums import keep_sums_exact
 from transload.runtime.platform import return_free_memory
 from transload.runtime.tuning.entry import TunedVariant
 from transload.serialize.errors import ExecutionError, TransloadError, UnsupportedError, UsageError
@@ -88,7 +89,8 @@ def create_tuned_session(
         configuration = msgspec.structs.replace(configuration, threads=threads)
     with _meanwhile(variant.check_weights if integrity != "none" else lambda: None):
         options = session_options(configuration, str(variant.archive.path.parent))
-        session = open_session(variant.model_bytes(), options, provider_list(configuration), where)
+        # Its bytes are added exactly already, since it was optimised on such a processor.
+        session = _open(variant.model_bytes(), options, provider_list(configuration), where)
     variant.archive.check_unchanged()
     # ONNX Runtime packed every weight once, to compare it with the stored one, and freed it again.
     return_free_memory()
@@ -96,12 +98,26 @@ def create_tuned_session(
 
 
 def open_session(model: bytes, options: ort.SessionOptions, providers: Providers, where: str) -> ort.InferenceSession:
-    """A session on the first of `providers`.
+    """A session on the first of `providers`, whose products of bytes are added exactly on every processor.
 
     Raises:
         UnsupportedError: ONNX Runtime has no kernel for an operator.
         ExecutionError: ONNX Runtime refuses the model for another reason, or cannot use the provider.
     """
+    needs_option = keep_sums_exact(options, model)
+    try:
+        return _open(model, options, providers, where)
+    except UnsupportedError as error:
+        if not needs_option:
+            raise
+        hint = (
+            "On this processor ONNX Runtime's other kernels would add products of bytes wrongly. Run the model on one with "
+            "VNNI, or quantize it with unsigned activations."
+        )
+        raise UnsupportedError(error.what, where=where, hint=hint) from error
+
+
+def _open(model: bytes, options: ort.SessionOptions, providers: Providers, where: str) -> ort.InferenceSession:
     with runtime_errors(where):
         session = ort.InferenceSession(model, options, providers=providers)
     wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
