@@ -52,6 +52,7 @@ class Capture:
         source: What the source was.
         way: How the graph came about, where there is more than one way (`trace`, `export`).
         notes: Sentences for the user about choices that the front end made.
+        doubt: Why the source's own answers may be wrong on this processor, and what to do; '' where they are not.
         state: What the callable carries from call to call; its inputs and outputs follow the others in the graph.
         integer_ranges: The lowest and highest value that makes sense for an integer input, by name, where the front end
             knows it better than the graph shows.
@@ -71,6 +72,7 @@ class Capture:
     source: SourceRecord
     way: str = ""
     notes: tuple[str, ...] = ()
+    doubt: str = ""
     state: tuple[State, ...] = ()
     integer_ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     may_be_empty: frozenset[str] = frozenset()

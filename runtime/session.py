@@ -12,7 +12,7 @@ import onnxruntime as ort
 
 from transload.runtime.configuration import Configuration, provider_list, session_options
 from transload.runtime.device import CPU, Providers
-from transload.runtime.integer_sums import keep_sums_exact
+from transload.runtime.integer_sums import open_exactly
 from transload.runtime.platform import return_free_memory
 from transload.runtime.tuning.entry import TunedVariant
 from transload.serialize.errors import ExecutionError, TransloadError, UnsupportedError, UsageError
@@ -104,17 +104,7 @@ def open_session(model: bytes, options: ort.SessionOptions, providers: Providers
         UnsupportedError: ONNX Runtime has no kernel for an operator.
         ExecutionError: ONNX Runtime refuses the model for another reason, or cannot use the provider.
     """
-    needs_option = keep_sums_exact(options, model)
-    try:
-        return _open(model, options, providers, where)
-    except UnsupportedError as error:
-        if not needs_option:
-            raise
-        hint = (
-            "On this processor ONNX Runtime's other kernels would add products of bytes wrongly. Run the model on one with "
-            "VNNI, or quantize it with unsigned activations."
-        )
-        raise UnsupportedError(error.what, where=where, hint=hint) from error
+    return open_exactly(model, options, lambda: _open(model, options, providers, where), where)
 
 
 def _open(model: bytes, options: ort.SessionOptions, providers: Providers, where: str) -> ort.InferenceSession:

@@ -296,5 +296,6 @@ def _mismatch(
         f"Source and package differ on the input set {name!r} (graph optimisations {which}).",
         report=(*format_rows(failed_plain or failed_optimized), f"blame: {blame.sentence}"),
         where=f"component {sides.capture.component!r}",
-        hint="If an error of this size is acceptable, give --atol or --rtol; they are recorded in the package.",
+        hint=sides.capture.doubt
+        or "If an error of this size is acceptable, give --atol or --rtol; they are recorded in the package.",
     )

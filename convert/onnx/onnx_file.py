@@ -27,7 +27,7 @@ from transload.convert.passes import find_library_domains, find_unsupported
 from transload.convert.passes.ir_version import IR_VERSION
 from transload.convert.source import Source
 from transload.convert.source_digest import digest_files, digest_source
-from transload.runtime.integer_sums import keep_sums_exact
+from transload.runtime.integer_sums import open_exactly
 from transload.runtime.session import register_libraries
 from transload.serialize.dtypes import dtype_from_onnx
 from transload.serialize.errors import PackageError, SourceError, UnsupportedError, UnsupportedOperation, UsageError
@@ -190,8 +190,6 @@ def _open_session(
     if not optimize:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        keep_sums_exact(options, data)
     register_libraries(options, libraries, path.name)
     model: str | bytes = str(path)
     if proto.ir_version > IR_VERSION:
@@ -202,7 +200,15 @@ def _open_session(
         model = lowered.SerializeToString()
         options.add_session_config_entry(FOLDER_OPTION, str(path.parent))
     try:
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return open_exactly(
+                data,
+                options,
+                lambda: ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]),
+                path.name,
+            )
+    except UnsupportedError:
+        raise
     except Exception as error:
         # ONNX Runtime's exception classes have no base class but Exception.
         if "NOT_IMPLEMENTED" in str(error):

@@ -9,11 +9,15 @@ import onnx_ir as ir
 
 def insert_axes(node: ir.Node, place: int, axes: Sequence[int]) -> None:
     """Give a node axes as an input: a constant of its own, put before it in its graph."""
-    assert node.graph is not None
     name = f"{node.outputs[0].name}_axes"
-    constant = ir.node("Constant", [], {"value": ir.tensor(list(axes), dtype=ir.DataType.INT64, name=name)})
-    constant.outputs[0].name = name
-    constant.outputs[0].dtype = ir.DataType.INT64
-    constant.outputs[0].shape = ir.Shape([len(axes)])
+    node.replace_input_with(place, insert_constant(node, ir.tensor(list(axes), dtype=ir.DataType.INT64, name=name)))
+
+
+def insert_constant(node: ir.Node, tensor: ir.TensorProtocol) -> ir.Value:
+    """A constant of the tensor's name, put before a node in its graph."""
+    assert node.graph is not None
+    constant = ir.node("Constant", [], {"value": tensor})
+    value = constant.outputs[0]
+    value.name, value.dtype, value.shape = tensor.name, tensor.dtype, ir.Shape(tensor.numpy().shape)
     node.graph.insert_before(node, constant)
-    node.replace_input_with(place, constant.outputs[0])
+    return value

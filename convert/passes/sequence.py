@@ -22,8 +22,10 @@ from transload.convert.passes.ir_version import SetIrVersionPass
 from transload.convert.passes.metadata import TidyMetadataPass
 from transload.convert.passes.pool_padding import GuardPoolPaddingPass
 from transload.convert.passes.reduction_axes import CountAxesFromFrontPass
+from transload.convert.passes.signed_operand import UnsignOperandPass
 from transload.convert.passes.skip_normalization import KeepResidualApartPass
 from transload.convert.passes.transposed_matmul import GuardTransposedMatMulPass
+from transload.convert.passes.zero_points import OwnZeroPointsPass
 
 # Constants of more elements than this leave the graph's nodes, so that the package can store them as external data.
 LIFT_ELEMENTS = 16
@@ -66,6 +68,8 @@ def portable_passes() -> tuple[ir.passes.PassBase, ...]:
         KeepResidualApartPass(),
         WidenBfloat16Pass(),
         GuardTransposedMatMulPass(),
+        UnsignOperandPass(),
+        OwnZeroPointsPass(),
         TidyMetadataPass(),
         CanonicalNamesPass(),
     )

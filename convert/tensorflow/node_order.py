@@ -20,8 +20,8 @@ FIRST_NAME = 1_000_000_000
 def keep_order() -> Iterator[None]:
     """tf2onnx's graphs stay in their order where nodes that nobody needs are taken out.
 
-    tf2onnx would leave them in the order of a set, which is that of addresses in memory, and its optimisers take the first
-    node that they meet: of a chain of Identities another one stays each time.
+    tf2onnx would leave them in the order of a set, which is that of addresses in memory, and its optimisers take the
+    first node that they meet: of a chain of Identities another one stays each time.
     """
     before = Graph.extract_sub_graph_nodes
 

@@ -13,7 +13,6 @@ from transload.convert.tensorflow.framework import tf
 from transload.convert.tensorflow.function_graphs import read_function
 from transload.convert.tensorflow.graph_nodes import BRANCHES, CASES, LOOPS
 
-
 # TensorFlow numbers functions with a counter that runs on for the life of the process.
 _COUNTER = re.compile(r"(?:_\d+)+$")
 

@@ -22,6 +22,7 @@ from transload.convert.torch.graph import (
     with_graph_shapes,
 )
 from transload.convert.torch.probing import MovingAxes
+from transload.convert.torch.quantized_kernels import find_doubt
 from transload.convert.torch.reference import TorchReference
 from transload.convert.torch.tensors import to_numpy, to_torch
 from transload.serialize.errors import TransloadError, UsageError
@@ -108,5 +109,6 @@ def assemble(
         ),
         source=SourceRecord(source.kind.value, "torch", str(torch.__version__)),
         notes=(*notes, *dimension_notes),
+        doubt=find_doubt(model),
         resources=resources,
     )

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "error.h"
+#include "integer_sums.h"
 #include "manifest.h"
 
 namespace tl::ort {
@@ -74,8 +75,24 @@ Session create_on(const OrtEnv& env, const std::string& model, const std::string
     check(api().RegisterCustomOpsLibrary_V2(raw, library.c_str()), where);
   }
   if (!cuda.empty()) append_cuda(*raw, cuda, where);
+  const Sums sums = settings.adds_exactly ? Sums::as_they_are : sums_of(env, model);
+  add_exactly(*raw, sums, settings.optimize);
   OrtSession* session = nullptr;
-  check(api().CreateSessionFromArray(&env, model.data(), model.size(), raw, &session), where);
+  const auto create = [&] {
+    check(api().CreateSessionFromArray(&env, model.data(), model.size(), raw, &session), where);
+  };
+  try {
+    create();
+  } catch (const Error& error) {
+    if (sums == Sums::as_they_are) throw;
+    if (sums == Sums::of_operators) {
+      throw Error(Status::unsupported,
+                  "ONNX Runtime has no kernel that adds this model's products of bytes exactly: " + error.text,
+                  "Run the model on a processor with VNNI, or quantize it with unsigned activations.", where);
+    }
+    leave_out_fusions(*raw, settings.optimize);
+    create();
+  }
   return Session(session);
 }
 

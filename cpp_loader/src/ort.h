@@ -49,6 +49,7 @@ struct SessionSettings {
   bool tuned = true;                        // whether a variant that was tuned for this host is looked for
   bool arena = true;                        // memory is kept between calls
   bool flush_to_zero = false;               // denormal numbers become zero
+  bool adds_exactly = false;                // the graph holds no product of bytes that a kernel may add wrongly
   std::vector<std::string> libraries = {};  // files with operators of the domains that the interface declares
 };
 

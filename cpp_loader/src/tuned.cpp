@@ -86,6 +86,8 @@ ort::Session open_variant(const TunedVariant& variant, const ort::SessionSetting
                           const OrtEnv& env, const std::string& where) {
   ort::SessionSettings settings = variant.record.settings;
   if (wanted.threads > 0) settings.threads = wanted.threads;
+  // It was optimised on a processor such as this one.
+  settings.adds_exactly = true;
   // Other providers' graphs are not stored as optimised, and this loader has no options for them.
   if (variant.record.provider != kCpu) return nullptr;
   const Archive& archive = *variant.archive;

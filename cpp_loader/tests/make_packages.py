@@ -127,6 +127,38 @@ def nonzero() -> Component:
     return component([helper.make_node("NonZero", ["x"], ["places"])], {"x": x}, places, [x], [places])
 
 
+def bytes_product() -> Component:
+    """The product of bytes by weights 127."""
+    x, y = Tensor("x", "uint8", ("n", 64)), Tensor("y", "int32", ("n", 1))
+    weight = numpy_helper.from_array(np.full((64, 1), 127, np.int8), "w")
+    node = helper.make_node("MatMulInteger", ["x", "w"], ["y"])
+    return component([node], {"x": x}, y, [x], [y], initializers=(weight,))
+
+
+def quantized_products() -> Component:
+    """Two products by quantized weights, 127 and 1, with one zero point, behind a quantized input."""
+    x, y = Tensor("x", "float32", ("n", 64)), Tensor("y", "float32", ("n", 1))
+    tensors = {
+        "v": np.full((64, 64), 127, np.int8),
+        "w": np.ones((64, 1), np.int8),
+        "zero": np.int8(0),
+        "one": np.float32(1),
+        "step": np.float32(64 * 127),
+    }
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "one", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "one", "zero"], ["d"]),
+        helper.make_node("DequantizeLinear", ["v", "one", "zero"], ["e"]),
+        helper.make_node("DequantizeLinear", ["w", "one", "zero"], ["f"]),
+        helper.make_node("MatMul", ["d", "e"], ["g"]),
+        helper.make_node("QuantizeLinear", ["g", "step", "zero"], ["h"]),
+        helper.make_node("DequantizeLinear", ["h", "step", "zero"], ["i"]),
+        helper.make_node("MatMul", ["i", "f"], ["y"]),
+    ]
+    initializers = tuple(numpy_helper.from_array(np.asarray(value), name) for name, value in tensors.items())
+    return component(nodes, {"x": x}, y, [x], [y], initializers=initializers)
+
+
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     weight = np.random.default_rng(0).standard_normal((256, 256)).astype(np.float32)
@@ -141,6 +173,8 @@ def main(folder: Path) -> None:
         "sums": (running_sum(),),
         "nonzero": (nonzero(),),
         "twice": (twice(),),
+        "bytes_product": (bytes_product(),),
+        "quantized_products": (quantized_products(),),
         **{f"same_{dtype}": (same(dtype),) for dtype in DTYPES},
     }
     for name, components in packages.items():

@@ -45,6 +45,23 @@ TEST_CASE("two lines load and run") {
   CHECK(results["y"].shape() == transload::Shape{1, 3});
 }
 
+TEST_CASE("products of bytes are added exactly on every processor") {
+  std::vector<std::uint8_t> x(64, 255);
+  for (const bool optimize : {true, false}) {
+    Options options;
+    options.optimize = optimize;
+    const auto results = Model::open(package_path("bytes_product"), options).run({{"x", Tensor::over(x, {1, 64})}});
+    CHECK(results["y"].to_vector<std::int32_t>() == std::vector<std::int32_t>{64 * 255 * 127});
+  }
+}
+
+TEST_CASE("quantized tensors are multiplied exactly on every processor") {
+  std::vector<float> x(64, 127);
+  const auto results = Model::open(package_path("quantized_products")).run({{"x", Tensor::over(x, {1, 64})}});
+  // 64 * 127 * 127 is 127 steps of 64 * 127; of these 64 are summed.
+  CHECK(results["y"].to_vector<float>() == std::vector<float>{64.F * 127 * 127 * 64});
+}
+
 TEST_CASE("results are found by name, by path and by position") {
   std::vector<float> x = {1, 2, 3};
   const auto results = Model::open(package_path("nested")).run({{"batch/0/pixels", Tensor::over(x, {1, 3})}});

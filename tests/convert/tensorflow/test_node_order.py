@@ -25,7 +25,9 @@ def loop_in_a_branch() -> Any:
         def grow(step: Any, y: Any) -> Any:
             return step + 1, tf.identity(tf.cond(tf.reduce_sum(y) > 0, lambda: y * 2.0, lambda: y - 1.0))
 
-        grown = tf.while_loop(lambda step, y: step < 3, grow, (0, x), shape_invariants=(None, tf.TensorShape([None, 3])))
+        grown = tf.while_loop(
+            lambda step, y: step < 3, grow, (0, x), shape_invariants=(None, tf.TensorShape([None, 3]))
+        )
         return {"b": tf.transpose(grown[1]), "a": tf.identity(grown[1]), "c": tf.identity(x)}
 
     return tf.function(run, input_signature=[tf.TensorSpec([None, 3], name="x")])

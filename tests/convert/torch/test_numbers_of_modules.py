@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 import torch
 from torch import Tensor, nn
 
 import transload as tl
+from transload.convert.torch import quantized_kernels
 from transload.serialize.interface import input_tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -132,9 +134,26 @@ def quantized_graph() -> tuple[nn.Module, Tensor]:
 def test_int8_modules_give_torch_s_own_integers(make: Any, tmp_path: Path) -> None:
     torch.manual_seed(0)
     module, x = make()
+    if not quantized_kernels.adds_exactly() and make is not quantized_by_range:
+        # Nothing is left but to say so: the module itself gives other answers here.
+        with pytest.raises(tl.MismatchError, match="VNNI"):
+            tl.convert_model(module, (x,))
+        return
     package = tl.convert_model(module, (x,))
     other = torch.randn(64, *x.shape[1:])
     torch.testing.assert_close(run_saved(package, other, tmp_path), module(other), rtol=1e-5, atol=1e-6)
+
+
+def test_a_mismatch_of_int8_modules_names_the_processor_that_causes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(weight: Any) -> ir.Model:
+        value = ir.Value(name="w", const_value=ir.tensor(weight))
+        return ir.Model(ir.Graph([], [], nodes=[], initializers=[value], opset_imports={"": 18}), ir_version=10)
+
+    quantized, plain = make(np.zeros((2, 2), np.int8)), make(np.zeros((2, 2), np.float32))
+    for exact, expected in ((True, ""), (False, quantized_kernels.SATURATION)):
+        monkeypatch.setattr(quantized_kernels, "adds_exactly", lambda exact=exact: exact)
+        assert quantized_kernels.find_doubt(quantized) == expected
+        assert quantized_kernels.find_doubt(plain) == ""
 
 
 def normalized(weight: Any, spectral: Any) -> nn.Module:
