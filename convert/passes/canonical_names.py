@@ -17,7 +17,7 @@ class CanonicalNamesPass(ir.passes.InPlacePass):
 
     1. Nodes of the main graph are put in the order in which a walk from the outputs, in order, through the inputs, in
        order, finishes them; initializers in the order of their first use. What the walk does not reach follows.
-    2. Numbers that exporters take from a process-wide counter (`Reshape__42`) or an address (`einsum14022944588_ba`) are
+    2. Numbers that exporters take from a process-wide counter (`Reshape__42`) or an address (`einsum140229445_ba`) are
        taken off the names of nodes and values; a name that is then in use already gets `_1`, `_2` …, in the order of
        the graph.
     3. A node or value without a name is called after its operator.
