@@ -16,6 +16,7 @@ from transload.convert.torch.arguments import Arguments
 from transload.convert.torch.quiet import quiet
 from transload.convert.torch.taps import tap_method
 from transload.convert.torch.tensors import describe_tensor, to_numpy, to_torch
+from transload.convert.torch.threads import one_thread
 from transload.serialize.errors import UnsupportedError
 from transload.serialize.interface import Node, Tensor
 
@@ -122,6 +123,7 @@ class TorchReference:
         call = module if self._method == "forward" else getattr(module, self._method)
         with (
             torch.no_grad(),
+            one_thread(),
             evaluating(module) if self._set_eval else contextlib.nullcontext(),
             at_state(module, self._state, tensors),
         ):

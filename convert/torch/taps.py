@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from transload.convert.torch.threads import one_thread
+
 
 def tap_method(module: Any, method: str, args: tuple[Any, ...]) -> dict[str, torch.Tensor]:
     """Every tensor that a node outside of branches and loops gives, by debug name, as it was when the node had run.
@@ -36,5 +38,5 @@ def tap_method(module: Any, method: str, args: tuple[Any, ...]) -> dict[str, tor
         graph.eraseOutput(0)
     graph.registerOutput(result.output())
     function = torch._C._create_function_from_graph("tapped", graph)
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         return dict(zip(names, function(module, *args), strict=True))

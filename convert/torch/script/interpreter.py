@@ -39,6 +39,7 @@ from transload.convert.torch.script.values import (
     Vector,
     View,
 )
+from transload.convert.torch.threads import one_thread
 from transload.serialize.errors import TransloadError, UnsupportedError, UnsupportedOperation
 
 METADATA_ONLY = frozenset({"unsqueeze_", "squeeze_", "transpose_", "t_", "swapaxes_", "swapdims_"})
@@ -289,7 +290,7 @@ class Interpreter:
             return None
         if not found or schema.is_random:
             return None
-        with torch.no_grad():
+        with torch.no_grad(), one_thread():
             result = schema.operator(**plain)
         self.shares |= _share_memory(result, plain.values())
         return None if _is_large(result) else self._unfold(result)

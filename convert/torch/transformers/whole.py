@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from transload.convert.torch.threads import one_thread
 from transload.serialize.errors import TransloadError, UnsupportedError
 
 ROUNDINGS = 1 << 13
@@ -18,7 +19,7 @@ def call_first(module: torch.nn.Module, tensors: dict[str, torch.Tensor]) -> dic
     """
     # Models with other caches fail in whatever way their code does.
     try:
-        with torch.no_grad():
+        with torch.no_grad(), one_thread():
             found: dict[str, torch.Tensor] = module(**tensors)
     except TransloadError:
         raise
