@@ -11,7 +11,7 @@ import onnx_ir as ir
 from transload.convert.tensorflow.decompose import decompose, refusal
 from transload.convert.tensorflow.framework import tf
 from transload.convert.tensorflow.graph_nodes import all_nodes, node_name
-from transload.convert.tensorflow.kept_state import refuse_state
+from transload.convert.tensorflow.kept_state import KeptVariable, keeps_state, without_state
 from transload.convert.tensorflow.lazy_weights import Weight, attach_weights
 from transload.convert.tensorflow.separated_weights import separate_captures, separate_constants
 from transload.convert.tensorflow.table_content import read_tables
@@ -29,8 +29,8 @@ that is nothing at this size. For 10 MB of weights it is 480 MB of memory and th
 
 def convert_function(
     function: Any, inputs: Mapping[str, Tensor], output_names: Sequence[str], outputs: Sequence[Tensor], target: Target
-) -> ir.Model:
-    """Convert a ConcreteFunction.
+) -> tuple[ir.Model, tuple[KeptVariable, ...]]:
+    """Convert a ConcreteFunction; the graph, and the variables that are its last inputs and outputs as state.
 
     Args:
         function: The function.
@@ -45,14 +45,21 @@ def convert_function(
     """
     size_bytes = sum(variable.shape.num_elements() * variable.dtype.size for variable in function.graph.variables)
     refused: UnsupportedError | None = None
-    refuse_state(function)
     target = replace(target, tables=read_tables(function))
+    if keeps_state(function):
+        taken = {leaf.name for leaf in (*inputs.values(), *outputs)}
+        stateless, state = without_state(function, list(inputs), output_names, taken)
+        all_inputs = zip(stateless.inputs, [*inputs.values(), *(each.input for each in state)], strict=False)
+        named_inputs = {tensor.name: leaf for tensor, leaf in all_inputs}
+        all_outputs = [*outputs, *(each.output for each in state)]
+        names = [tensor.name for tensor in stateless.outputs]
+        return convert_function(stateless, named_inputs, names, all_outputs, target)[0], state
     # TensorFlow's own freezing turns a choice of many branches into switches and merges.
     if size_bytes >= SEPARATE_BYTES or has_cases(function):
         try:
             separated = _separate_function(function, inputs, output_names)
             if separated is not None:
-                return _convert(*separated, inputs, output_names, outputs, target)
+                return _convert(*separated, inputs, output_names, outputs, target), ()
         except UnsupportedError as error:
             # Some handlers of tf2onnx want weights to be constants.
             refused = error
@@ -64,7 +71,7 @@ def convert_function(
     graph_def = freeze(function, list(inputs), output_names)
     if _fix_input_shapes(graph_def, inputs):
         graph_def = simplify(graph_def, list(inputs), output_names)
-    return _convert(graph_def, {}, inputs, output_names, outputs, target)
+    return _convert(graph_def, {}, inputs, output_names, outputs, target), ()
 
 
 def convert_frozen(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +16,10 @@ from transload.convert.options import ConvertOptions, InputSpec, make_example
 from transload.convert.tensorflow.channels_first import choose_target, put_channels_first
 from transload.convert.tensorflow.conversion import convert_frozen, convert_function
 from transload.convert.tensorflow.framework import KEEPS_NAN, VERSION, tf
+from transload.convert.tensorflow.kept_state import KeptVariable
 from transload.serialize.dtypes import ONNX_NUMBER
 from transload.serialize.errors import UnsupportedError
-from transload.serialize.interface import Node, SourceRecord, Tensor, leaves
+from transload.serialize.interface import Node, SourceRecord, State, Tensor, leaves
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,10 @@ class NamedFunction:
 
 @dataclass(frozen=True)
 class FunctionReference:
-    """The function itself, in TensorFlow."""
+    """The function itself, in TensorFlow; its variables are after a call as they were before."""
 
     named: NamedFunction
+    state: tuple[KeptVariable, ...] = ()
 
     def run(self, feed: Feed) -> dict[str, Array]:
         """Call the function; strings come back as text.
@@ -58,12 +61,17 @@ class FunctionReference:
         if not KEEPS_NAN and not all_finite(feed):
             raise ValueError("oneDNN's kernels, with which TensorFlow was imported, lose NaN and infinities")
         tensors = [tf.constant(feed[leaf.name], dtype=tf.as_dtype(leaf.dtype)) for leaf in self.named.inputs.values()]
-        results = [item for item in tf.nest.flatten(call_flat(self.named.function, tensors)) if item is not None]
+        with _at_state(self.state, feed):
+            results = [item for item in tf.nest.flatten(call_flat(self.named.function, tensors)) if item is not None]
+            kept = {each.output.name: np.array(each.variable.numpy()) for each in self.state}
         arrays = {name: _to_array(result) for name, result in zip(self.named.results, results, strict=True)}
-        return {leaf.name: arrays[leaf.name] for leaf in leaves(self.named.outputs)}
+        return {leaf.name: arrays[leaf.name] for leaf in leaves(self.named.outputs)} | kept
 
     def tap(self, feed: Feed) -> dict[str, Array]:
         """Intermediate values, as `Tappable.tap` says: every tensor of the function's own graph, by its name."""
+        if self.state:
+            # TensorFlow's freezing leaves out what a function writes to its variables.
+            return {}
         from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
         # Lowered loops would show tensors that have a value for each turn.
@@ -82,6 +90,17 @@ class FunctionReference:
     def run_float64(self, feed: Feed) -> dict[str, Array] | None:
         """None: the dtypes of a TensorFlow graph are fixed."""
         return None
+
+
+@contextlib.contextmanager
+def _at_state(state: Sequence[KeptVariable], feed: Feed) -> Iterator[None]:
+    for each in state:
+        each.variable.assign(feed.get(each.input.name, each.initial))
+    try:
+        yield
+    finally:
+        for each in state:
+            each.variable.assign(each.initial)
 
 
 def call_flat(function: Any, tensors: Sequence[Any]) -> Any:
@@ -106,24 +125,29 @@ def capture_function(named: NamedFunction, options: ConvertOptions, kind: str) -
     output_leaves = list(leaves(named.outputs))
     output_names = [named.results[leaf.name] for leaf in output_leaves]
     target = choose_target(options, {leaf.name: tensor for tensor, leaf in named.inputs.items()})
+    state: tuple[KeptVariable, ...] = ()
     try:
         if named.graph_def is None:
-            model = convert_function(named.function, named.inputs, output_names, output_leaves, target)
+            model, state = convert_function(named.function, named.inputs, output_names, output_leaves, target)
         else:
             model = convert_frozen(named.graph_def, named.inputs, output_names, output_leaves, target)
     except UnsupportedError:
         if not options.may_lack_graph:
             raise
         model = make_missing_graph(list(named.inputs.values()), output_leaves)
-    declare_inputs(model, [leaf for node in named.tree.values() for leaf in leaves(node)])
-    declare_outputs(model, output_leaves)
+    parameters = [leaf for node in named.tree.values() for leaf in leaves(node)]
+    declare_inputs(model, [*parameters, *(each.input for each in state)])
+    declare_outputs(model, [*output_leaves, *(each.output for each in state)])
+    _declare_initial(model, state)
     captured = Capture(
         component=named.component,
         model=model,
         inputs=dict(named.tree),
         outputs=named.outputs,
-        reference=FunctionReference(named),
-        example=complete_example(list(named.inputs.values()), options),
+        reference=FunctionReference(named, state),
+        example=complete_example(list(named.inputs.values()), options)
+        | {each.input.name: each.initial for each in state},
+        state=tuple(State(each.input.name, each.input, each.output) for each in state),
         source=SourceRecord(kind, "tensorflow", VERSION),
     )
     return put_channels_first(captured, options.inputs_as_nchw)
@@ -147,6 +171,15 @@ def declare_inputs(model: ir.Model, tensors: Sequence[Tensor]) -> None:
         value.type = ir.TensorType(ir.DataType(ONNX_NUMBER[leaf.dtype]))
         value.shape = ir.Shape(leaf.shape or ())
         model.graph.inputs.append(value)
+
+
+def _declare_initial(model: ir.Model, state: Sequence[KeptVariable]) -> None:
+    """Give the inputs that are state the values before the first call."""
+    values = {value.name: value for value in model.graph.inputs}
+    for each in state:
+        value = values[each.input.name]
+        value.const_value = ir.tensor(each.initial, name=each.input.name)
+        model.graph.register_initializer(value)
 
 
 def declare_outputs(model: ir.Model, tensors: Sequence[Tensor]) -> None:

@@ -1,8 +1,8 @@
-"""Nodes of TensorFlow's graphs: the operations of control flow, names, and all nodes of a GraphDef."""
+"""Nodes of TensorFlow's graphs: the operations of control flow, names, inputs, and all nodes of a GraphDef."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 LOOPS = frozenset({"While", "StatelessWhile"})
@@ -25,3 +25,21 @@ def all_nodes(graph_def: Any) -> Iterator[Any]:
     yield from graph_def.node
     for function in graph_def.library.function:
         yield from function.node_def
+
+
+def data_inputs(node: Any) -> Iterator[str]:
+    """A node's inputs without those that only say what comes before it."""
+    return (name for name in node.input if not name.startswith("^"))
+
+
+def rewrite(node: Any, op: str, attributes: Mapping[str, Any], inputs: Sequence[str] | None = None) -> None:
+    """Make a node another operation with these attributes alone, in place; its inputs stay where none are given."""
+    kept = {name: type(attribute)() for name, attribute in attributes.items()}
+    for name, attribute in attributes.items():
+        kept[name].CopyFrom(attribute)
+    node.op = op
+    node.attr.clear()
+    for name, attribute in kept.items():
+        node.attr[name].CopyFrom(attribute)
+    if inputs is not None:
+        node.input[:] = inputs

@@ -8,7 +8,6 @@ when they are written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,7 @@ import onnx_ir as ir
 
 from transload.convert.capture import Array
 from transload.convert.tensorflow.framework import dtype_name, tf
-from transload.convert.tensorflow.graph_nodes import node_name
+from transload.convert.tensorflow.graph_nodes import data_inputs, node_name, rewrite
 from transload.convert.tensorflow.lazy_weights import Weight
 from transload.serialize.dtypes import ONNX_NUMBER
 
@@ -41,11 +40,11 @@ def separate_captures(graph_def: Any, function: Any) -> dict[str, Weight] | None
         return None
     added = []
     for node in graph_def.node:
-        taken = [name for name in map(node_name, _data_inputs(node)) if name in captures]
+        taken = [name for name in map(node_name, data_inputs(node)) if name in captures]
         if not taken or captures[taken[0]].is_value:
             continue
         if node.op == "ReadVariableOp":
-            _rewrite(node, "Identity", {"T": node.attr["dtype"]})
+            rewrite(node, "Identity", {"T": node.attr["dtype"]})
         elif node.op == "ResourceGather":
             added.append(_gather_along_first_axis(node))
         else:
@@ -117,42 +116,28 @@ def _is_numeric(dtype: Any) -> bool:
     return dtype != tf.string and dtype_name(dtype) in ONNX_NUMBER
 
 
-def _data_inputs(node: Any) -> Iterator[str]:
-    return (name for name in node.input if not name.startswith("^"))
-
-
-def _rewrite(node: Any, op: str, attributes: Mapping[str, Any], inputs: Sequence[str] | None = None) -> None:
-    kept = {name: _copy(attribute) for name, attribute in attributes.items()}
-    node.op = op
-    node.attr.clear()
-    for name, attribute in kept.items():
-        node.attr[name].CopyFrom(attribute)
-    if inputs is not None:
-        node.input[:] = inputs
-
-
 def _gather_along_first_axis(node: Any) -> Any:
     """Turn a ResourceGather into a GatherV2; the new node that holds its axis."""
     axis = type(node)(name=f"{node.name}/separated_axis")
     _make_constant(axis, np.array(0, np.int32))
-    data = list(_data_inputs(node))
+    data = list(data_inputs(node))
     control = [name for name in node.input if name.startswith("^")]
     index_type = type(node.attr["dtype"])(type=tf.int32.as_datatype_enum)
     attributes = {"Tparams": node.attr["dtype"], "Tindices": node.attr["Tindices"], "Taxis": index_type}
     if "batch_dims" in node.attr:
         attributes["batch_dims"] = node.attr["batch_dims"]
-    _rewrite(node, "GatherV2", attributes, [*data, axis.name, *control])
+    rewrite(node, "GatherV2", attributes, [*data, axis.name, *control])
     return axis
 
 
 def _make_placeholder(node: Any, weight: Weight) -> None:
-    _rewrite(node, "Placeholder", {}, [])
+    rewrite(node, "Placeholder", {}, [])
     node.attr["dtype"].type = _tf_dtype(weight).as_datatype_enum
     node.attr["shape"].shape.CopyFrom(tf.TensorShape(weight.shape).as_proto())
 
 
 def _make_constant(node: Any, array: Array) -> None:
-    _rewrite(node, "Const", {}, [])
+    rewrite(node, "Const", {}, [])
     tensor = tf.make_tensor_proto(array)
     node.attr["dtype"].type = tensor.dtype
     node.attr["value"].tensor.CopyFrom(tensor)
@@ -160,9 +145,3 @@ def _make_constant(node: Any, array: Array) -> None:
 
 def _tf_dtype(weight: Weight) -> Any:
     return tf.as_dtype(weight.dtype.numpy())
-
-
-def _copy(message: Any) -> Any:
-    copy = type(message)()
-    copy.CopyFrom(message)
-    return copy

@@ -1,20 +1,22 @@
-"""Functions that write to their variables are refused, by whatever operation they do."""
+"""Functions that write to their variables: as declared state where they assign them, else refused by the operation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
 import pytest
 from tensorflow.python.framework import op_def_registry
 
+import transload as tl
 from transload.convert.tensorflow.framework import tf
-from transload.convert.tensorflow.kept_state import changes_variable, refuse_state
+from transload.convert.tensorflow.kept_state import changes_variable, keeps_state
 from transload.serialize.errors import UnsupportedError
 
 CHANGES: dict[str, Callable[[Any, Any], Any]] = {
-    "AssignVariableOp": lambda state, x: state.assign(x),
-    "AssignSubVariableOp": lambda state, x: state.assign_sub(x),
     "ResourceScatterSub": lambda state, x: state.scatter_sub(tf.IndexedSlices(x[:1], [0])),
     "ResourceScatterMax": lambda state, x: state.scatter_max(tf.IndexedSlices(x[:1], [0])),
     "ResourceScatterNdSub": lambda state, x: state.scatter_nd_sub([[0]], x[:1]),
@@ -30,7 +32,7 @@ def trace(body: Callable[[Any], Any]) -> Any:
 
 
 @pytest.mark.parametrize("op_type", CHANGES)
-def test_a_change_of_a_variable_is_refused(op_type: str) -> None:
+def test_a_change_of_a_part_of_a_variable_is_refused(op_type: str) -> None:
     state = tf.Variable([1.0, 2.0, 3.0])
 
     def step(x: Any) -> Any:
@@ -38,7 +40,7 @@ def test_a_change_of_a_variable_is_refused(op_type: str) -> None:
         return state + x
 
     with pytest.raises(UnsupportedError) as caught:
-        refuse_state(trace(step))
+        keeps_state(trace(step))
     assert op_type in [operation.name for operation in caught.value.operations]
 
 
@@ -49,8 +51,105 @@ def test_a_change_in_a_branch_is_refused() -> None:
         return tf.cond(x[0] > 0, lambda: state.scatter_sub(tf.IndexedSlices(x[:1], [0])) + 0.0, lambda: x)
 
     with pytest.raises(UnsupportedError) as caught:
-        refuse_state(trace(step))
+        keeps_state(trace(step))
     assert {operation.name for operation in caught.value.operations} == {"ResourceScatterSub"}
+
+
+def record(source: Any, path: Path) -> Any:
+    """The stream of the package of a source."""
+    tl.convert_model(source).save(path / "model.tload")
+    return tl.load(path / "model.tload").stream()
+
+
+def test_reads_have_the_value_that_was_last_assigned(tmp_path: Path) -> None:
+    total = tf.Variable([1.0, 2.0, 3.0], name="total")
+    untouched = tf.Variable([10.0, 20.0, 30.0])
+
+    @tf.function(input_signature=[tf.TensorSpec([3], name="x")])
+    def step(x: Any) -> Any:
+        before = total.read_value()
+        total.assign_add(x)
+        between = total * 1.0
+        total.assign(total * x + untouched)
+        total.assign_sub(x)
+        return {"before": before, "between": between, "after": total + 0.0}
+
+    stream = record(step, tmp_path)
+    state = np.array([1, 2, 3], np.float32)
+    for x in np.array([[1, 2, -1], [3, -2, 1], [0, 1, 2]], np.float32):
+        between = state + x
+        after = between * x + np.array([10, 20, 30], np.float32) - x
+        found = stream(x)
+        np.testing.assert_array_equal(found["before"], state)
+        np.testing.assert_array_equal(found["between"], between)
+        np.testing.assert_array_equal(found["after"], after)
+        state = after
+    np.testing.assert_array_equal(total.numpy(), [1, 2, 3])
+
+
+def test_a_variable_that_no_output_reads_is_carried_too(tmp_path: Path) -> None:
+    calls = tf.Variable(5, dtype=tf.int64, name="x")
+
+    @tf.function(input_signature=[tf.TensorSpec([None], name="x")])
+    def step(x: Any) -> Any:
+        tf.function(lambda: calls.assign_add(2))()
+        return x * 2.0
+
+    package = tl.convert_model(step)
+    [state] = package.components[0].interface.state
+    assert (state.name, state.output.name) == ("x_1", "x_1_next")
+    package.save(tmp_path / "model.tload")
+    found = tl.load(tmp_path / "model.tload").run(None, {"x": np.ones(1, np.float32), "x_1": np.array(40)})
+    assert [np.asarray(each).tolist() for each in found] == [[2.0], 42]
+
+
+def test_a_stateful_network_goes_on_where_the_last_call_ended(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    x = keras.Input(batch_shape=(2, 5, 3))
+    inner = keras.layers.GRU(6, stateful=True, return_sequences=True)(x)
+    model = keras.Model(x, keras.layers.LSTM(4, stateful=True)(inner))
+    model.export(str(tmp_path / "saved"), verbose=False)
+    stream = record(tmp_path / "saved", tmp_path)
+    rows = np.random.default_rng(0).standard_normal((3, 2, 5, 3)).astype(np.float32)
+    for batch in rows:
+        [found] = stream(batch).values()
+        np.testing.assert_allclose(found, model(batch), rtol=1e-5, atol=1e-6)
+    stream.reset()
+    again = next(iter(stream(rows[0]).values()))
+    assert np.abs(again - found).max() > 0.01
+
+
+def test_state_beside_tables_and_loops(tmp_path: Path) -> None:
+    entries = tf.lookup.KeyValueTensorInitializer(tf.constant([1, 2], tf.int64), tf.constant([5.0, 6.0]))
+    table = tf.lookup.StaticHashTable(entries, 0.0)
+    calls, weight = tf.Variable(0, dtype=tf.int64, name="calls"), tf.Variable(2 * np.eye(3, dtype=np.float32))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="ids")])
+    def step(ids: Any) -> Any:
+        calls.assign_add(1)
+        grown = tf.while_loop(lambda n, y: n < 2, lambda n, y: (n + 1, y @ weight), (0, tf.ones([1, 3])))[1]
+        return {"values": table.lookup(ids), "calls": calls.read_value(), "grown": grown}
+
+    stream = record(step, tmp_path)
+    stream(np.array([3]))
+    found = stream(np.array([2, 1]))
+    assert found["values"].tolist() == [6, 5]
+    assert found["calls"] == 2
+    assert found["grown"].tolist() == [[4, 4, 4]]
+
+
+def test_a_variable_that_a_loop_changes_is_refused() -> None:
+    total = tf.Variable(1.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([], name="x")])
+    def step(x: Any) -> Any:
+        for _ in tf.range(3):
+            total.assign_add(x)
+        return total * 1.0
+
+    with pytest.raises(UnsupportedError, match="inside of a loop") as caught:
+        tl.convert_model(step)
+    assert {operation.name for operation in caught.value.operations} == {"AssignAddVariableOp"}
 
 
 def test_scatters_into_tensors_and_reads_change_nothing() -> None:
@@ -60,7 +159,7 @@ def test_scatters_into_tensors_and_reads_change_nothing() -> None:
         scattered = tf.scatter_nd([[0]], x[:1], [3])
         return state + tf.tensor_scatter_nd_sub(scattered, [[1]], x[:1]) + tf.gather(state, [0, 1, 2])
 
-    refuse_state(trace(read))
+    assert not keeps_state(trace(read))
     assert not changes_variable("ScatterNd")
     assert not changes_variable("ScatterNdNonAliasingAdd")
 
