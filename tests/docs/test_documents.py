@@ -220,6 +220,11 @@ def test_every_python_program_of_the_page_runs(page: str, workspace: Path) -> No
             assert [np.asarray(names[name]).tolist() for name in ("first", "second")] == [[[2.0, 2.0]], [[3.0, 3.0]]]
         elif page == "docs/transformers.md":
             assert np.asarray(names["logits"]).shape == (2, 1, 30) if "logits" in names else len(names["labels"]) == 2
+        elif "second" in names:
+            # The first call begins where `model(heard)` did, the second where the first ended.
+            first, second = np.asarray(names["first"]), np.asarray(names["second"])
+            assert first.shape == second.shape == (2, 4)
+            assert np.abs(first - second).max() > 0.001
         else:
             assert np.asarray(names["logits"]).shape == (1, 3, 4)
 
