@@ -19,6 +19,12 @@ Run = Callable[[Capture, Mapping[str, Array]], dict[str, Array]]
 Agree = Callable[[Capture, Mapping[str, Array], Mapping[str, torch.Tensor]], None]
 
 
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    """The same weights and inputs whatever tests a worker has run before."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def run_graph(tmp_path: Path) -> Run:
     """Saves the capture's graph and runs it; outputs by name."""

@@ -162,9 +162,10 @@ class Beam(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         scores, paths = torch.log_softmax(x, -1).topk(2)
         paths = paths.unsqueeze(1)
-        for _ in range(5):
+        for step in range(5):
             state = torch.nn.functional.one_hot(paths[:, -1], 7).float()
-            grown = (scores.unsqueeze(1) + torch.log_softmax(self.move(state), -1)).view(-1)
+            # Each step counts otherwise, or the same moves in another order would be as good.
+            grown = (scores.unsqueeze(1) + torch.log_softmax(self.move(state), -1) / (step + 1)).view(-1)
             scores, best = grown.topk(2)
             paths = torch.cat([paths[torch.div(best, 7, rounding_mode="floor")], (best % 7).unsqueeze(1)], 1)
         return paths, scores
