@@ -165,12 +165,15 @@ Error tuned_error(const Tensor& tensor, const std::string& member) {
                        "tuned-variant");
 }
 
-// `OFFSET;LENGTH[;CHECKSUM]` inside the weights as the same inside the file; nothing where it leaves the weights.
+// `OFFSET;LENGTH[;CHECKSUM]` inside the weights as the same inside the file; nothing where it leaves the weights or is
+// not aligned.
 std::optional<std::string> move_range(const std::string& range, const zip::Member& data) {
   const std::size_t semicolon = std::min(range.find(';'), range.size());
   const std::string rest = range.substr(std::min(semicolon + 1, range.size()));
   const auto offset = read_number(range.substr(0, semicolon)), length = read_number(rest.substr(0, rest.find(';')));
   if (!offset || !length || *offset > data.size_bytes || *length > data.size_bytes - *offset) return std::nullopt;
+  // ONNX Runtime's kernels would take the process down.
+  if (*offset % zip::alignment_of(*length) != 0) return std::nullopt;
   return std::to_string(data.offset + *offset) + ";" + rest;
 }
 

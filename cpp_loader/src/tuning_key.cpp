@@ -9,7 +9,7 @@ namespace tl {
 namespace {
 
 // Raised when the layout of entries or the meaning of their fields changes.
-constexpr char kTuningVersion[] = "1";
+constexpr char kTuningVersion[] = "2";
 
 // The identity of a component's graph and weights, from the manifest's SHA-256 of both.
 std::string model_digest(const Package& package, const Variant& variant) {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from transload.runtime.configuration import Configuration, provider_list, session_options
 from transload.runtime.session import open_session
+from transload.runtime.tuning.alignment import align_weights
 from transload.runtime.tuning.entry import TunedVariant, TuningRecord, read_entry, write_entry
 from transload.serialize.archive_writer import Bytes, Content
 from transload.serialize.folder import FileContent
@@ -47,6 +48,8 @@ def optimised_files(
         ):
             options.add_session_config_entry(key, value)
         open_session(model, options, provider_list(configuration), "the graph to be tuned")
+        if (folder / DATA_NAME).exists():
+            align_weights(folder / MODEL_NAME, folder / DATA_NAME)
         files = [FileContent(path, path.stat().st_size) for path in sorted(folder.iterdir())]
         yield {file.path.name: file for file in files if file.size_bytes}
 

@@ -21,7 +21,7 @@ from transload.serialize.model_contents import external_tensors
 from transload.serialize.model_rules import needed_bytes, read_model
 from transload.serialize.operator_domains import RUNTIME_DOMAINS
 from transload.serialize.strict_json import convert_json, decode_json, encode_json
-from transload.serialize.zip_records import Member
+from transload.serialize.zip_records import Member, alignment_of
 
 TUNING_NAME = "tuning.json"
 RULE = "tuned-variant"
@@ -155,4 +155,7 @@ def _move(place: str, data: Member, model_member: str) -> str:
     length = rest.partition(";")[0]
     if not (offset.isdecimal() and length.isdecimal() and int(offset) + int(length) <= data.size_bytes):
         raise PackageError("Its external data leaves the weights.", member=model_member, rule=RULE)
+    if int(offset) % alignment_of(int(length)):
+        # ONNX Runtime's kernels would take the process down.
+        raise PackageError("Its external data is not aligned.", member=model_member, rule=RULE)
     return f"{data.offset + int(offset)};{rest}"

@@ -13,7 +13,7 @@ from transload.serialize.layout import MODEL_NAME, asset_uri
 from transload.serialize.package_file import PackageFile, data_name
 from transload.serialize.platform import count_cpus
 
-TUNING_VERSION = "1"
+TUNING_VERSION = "2"
 """Raised when the layout of entries or the meaning of their fields changes; older entries are then never used."""
 
 

@@ -239,7 +239,7 @@ def rewrite(path: Path, change: Callable[[TuningRecord], TuningRecord], package:
 @pytest.mark.parametrize(
     "change",
     [
-        {"version": "2"},
+        {"version": "1"},
         {"model": "sha256:" + "0" * 64},
         {"runtime": "1.31.2 another build"},
         {"machine": "riscv64"},
@@ -291,6 +291,7 @@ def edit_reference(**fields: str | None) -> Change:
         {"prepacked_": "MatMul+1|0;4;0"},
         {"prepacked_7": f"MatMul+1|0;{1 << 40};0"},
         {"prepacked_7": "MatMul+1|-1;4;0"},
+        {"prepacked_7": "MatMul+1|8;4;0"},
         {"prepacked_7": "MatMul+1|0;4;0|9999999999;1;0"},
         {"prepacked_7": "MatMul+1|;;"},
         {"prepacked_7": "MatMul+1|"},

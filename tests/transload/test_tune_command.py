@@ -36,7 +36,7 @@ def test_json_holds_the_trials_the_key_and_the_place(transload: Command, package
     facts = json.loads(transload("tune", package_file, "--seconds", "0.01", "--json").stdout)
     assert Path(facts["path"]).exists()
     assert facts["component"] == "main"
-    assert facts["record"]["key"]["version"] == "1"
+    assert facts["record"]["key"]["version"] == "2"
     assert {trial["taken"] for trial in facts["trials"]} <= {True, False}
     (entry,) = json.loads(transload("tune", "--list", "--json").stdout)["cache"]
     assert entry["path"] == facts["path"]

@@ -202,6 +202,7 @@ def test_external_data_that_leaves_the_weights_is_refused(package: PackageFile, 
 
     claim(lambda text: text.replace("|0;", "|4096;"), "leaves the weights")
     claim(lambda text: text.replace("|0;", "|-1;"), "leaves the weights")
+    claim(lambda text: "MatMul+1|8;4;0", "not aligned")
 
 
 def test_an_entry_for_another_provider_keeps_the_portable_graph(package: PackageFile, tuned: Tuning) -> None:
