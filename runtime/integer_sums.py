@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import onnxruntime as ort
 
-from transload.serialize.errors import UnsupportedError
+from transload.serialize.errors import ExecutionError, UnsupportedError
 
 T = TypeVar("T")
 
@@ -39,6 +39,12 @@ def open_exactly(model: bytes | mmap.mmap, options: ort.SessionOptions, open_ses
     are switched on at the level `extended`, whatever was asked for. Where ONNX Runtime cannot open a quantized model
     with the option, it opens it without the optimisations that fuse into such kernels.
 
+    Args:
+        model: The serialized model.
+        options: What `open_session` opens it with.
+        open_session: Raises ExecutionError or UnsupportedError where ONNX Runtime refuses the model.
+        where: For messages.
+
     Raises:
         UnsupportedError: the model has integer operators of its own, and ONNX Runtime cannot open it with the option.
     """
@@ -51,11 +57,10 @@ def open_exactly(model: bytes | mmap.mmap, options: ort.SessionOptions, open_ses
         options.graph_optimization_level = levels.ORT_ENABLE_EXTENDED
     try:
         return open_session()
-    except Exception as error:
-        # ONNX Runtime's exception classes have no base class but Exception.
+    except (ExecutionError, UnsupportedError) as error:
         if has_own:
             raise UnsupportedError(
-                f"ONNX Runtime has no kernel that adds this model's products of bytes exactly: {error.args[0]}",
+                f"ONNX Runtime has no kernel that adds this model's products of bytes exactly: {error.what}",
                 where=where,
                 hint="Run the model on a processor with VNNI, or quantize it with unsigned activations.",
             ) from error

@@ -28,9 +28,16 @@ from transload.convert.passes.ir_version import IR_VERSION
 from transload.convert.source import Source
 from transload.convert.source_digest import digest_files, digest_source
 from transload.runtime.integer_sums import open_exactly
-from transload.runtime.session import register_libraries
+from transload.runtime.session import register_libraries, runtime_errors
 from transload.serialize.dtypes import dtype_from_onnx
-from transload.serialize.errors import PackageError, SourceError, UnsupportedError, UnsupportedOperation, UsageError
+from transload.serialize.errors import (
+    ExecutionError,
+    PackageError,
+    SourceError,
+    UnsupportedError,
+    UnsupportedOperation,
+    UsageError,
+)
 from transload.serialize.interface import Dict, SourceRecord, Tensor
 from transload.serialize.manifest import FOLDER_OPTION
 from transload.serialize.model_rules import check_model, check_size
@@ -199,21 +206,16 @@ def _open_session(
         lowered.ir_version = IR_VERSION
         model = lowered.SerializeToString()
         options.add_session_config_entry(FOLDER_OPTION, str(path.parent))
+
+    def open_session() -> ort.InferenceSession:
+        with runtime_errors(path.name):
+            return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return open_exactly(
-                data,
-                options,
-                lambda: ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]),
-                path.name,
-            )
-    except UnsupportedError:
-        raise
-    except Exception as error:
-        # ONNX Runtime's exception classes have no base class but Exception.
-        if "NOT_IMPLEMENTED" in str(error):
-            raise UnsupportedError(f"ONNX Runtime has no kernel for an operator of {path.name}: {error}") from error
-        raise SourceError(f"ONNX Runtime refuses {path.name}: {error}") from error
+            return open_exactly(data, options, open_session, path.name)
+    except ExecutionError as error:
+        raise SourceError(f"ONNX Runtime refuses {path.name}: {error.what}") from error
 
 
 def _find_example(

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 # tf2onnx numbers what it makes with a counter that runs on for the life of the process, and constants of an einsum with
 # the address of an object, which also decides which of two equal ones stays: what follows it is taken off too.
-_COUNTER = re.compile(r"(?:__\d+)+(?![\w.])|(?<=einsum)\d+_\w+")
+_COUNTER = re.compile(r"(?:__\d+)+(?![\w.])|(?<=einsum)\d{9,}_\w+")
 
 
 class CanonicalNamesPass(ir.passes.InPlacePass):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -25,8 +25,15 @@ def align_weights(model_path: Path, data_path: Path) -> None:
     model = onnx.load(model_path, load_external_data=False)
     tensors = list(external_tensors(model))
     places: dict[Range, int] = {}
+
+    def note(found: Range) -> int:
+        places[found] = found[0]
+        return found[0]
+
+    for tensor in tensors:
+        _relocate(tensor, note)
     end = 0
-    for offset, length in sorted({each for tensor in tensors for each in _ranges(tensor)}):
+    for offset, length in sorted(places):
         alignment = alignment_of(length)
         places[offset, length] = -(-end // alignment) * alignment
         end = places[offset, length] + length
@@ -40,28 +47,19 @@ def align_weights(model_path: Path, data_path: Path) -> None:
         after.truncate(end)
     aligned.replace(data_path)
     for tensor in tensors:
-        _move(tensor, places)
+        _relocate(tensor, places.__getitem__)
     model_path.write_bytes(model.SerializeToString())
 
 
-def _ranges(tensor: onnx.TensorProto) -> Iterator[Range]:
+def _relocate(tensor: onnx.TensorProto, place: Callable[[Range], int]) -> None:
+    """Give the tensor and its packed copies the offsets that `place` says."""
     fields = {entry.key: entry.value for entry in tensor.external_data}
-    yield int(fields.get("offset", "0")), int(fields["length"])
-    for key, value in fields.items():
-        if key.startswith("prepacked_"):
-            for packed in value.split("|")[1:]:
-                offset, length, _ = packed.split(";")
-                yield int(offset), int(length)
-
-
-def _move(tensor: onnx.TensorProto, places: dict[Range, int]) -> None:
-    fields = {entry.key: entry.value for entry in tensor.external_data}
-    fields["offset"] = str(places[int(fields.get("offset", "0")), int(fields["length"])])
+    fields["offset"] = str(place((int(fields.get("offset", "0")), int(fields["length"]))))
     for key, value in fields.items():
         if key.startswith("prepacked_"):
             kernel, *packed = value.split("|")
             parts = [each.split(";") for each in packed]
-            moved = [f"{places[int(offset), int(length)]};{length};{rest}" for offset, length, rest in parts]
+            moved = [f"{place((int(offset), int(length)))};{length};{rest}" for offset, length, rest in parts]
             fields[key] = "|".join([kernel, *moved])
     del tensor.external_data[:]
     for key, value in fields.items():

@@ -9,6 +9,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from transload.convert.capture import Array
 from transload.convert.passes.zero_points import OwnZeroPointsPass
 from transload.runtime.integer_sums import EXACT_OPTION
 
@@ -34,12 +35,12 @@ def two_layers(zero: np.generic) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
-def run(model: onnx.ModelProto) -> np.ndarray:  # type: ignore[type-arg]
+def run(model: onnx.ModelProto) -> Array:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.add_session_config_entry(EXACT_OPTION, "1")
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    result: np.ndarray = session.run(None, {"x": X})[0]  # type: ignore[type-arg]
+    result: Array = session.run(None, {"x": X})[0]
     return result
 
 

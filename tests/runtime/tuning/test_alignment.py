@@ -13,6 +13,7 @@ from transload.runtime.configuration import Configuration, provider_list, sessio
 from transload.runtime.session import open_session
 from transload.runtime.tuning.alignment import align_weights
 from transload.runtime.tuning.build import optimised_files
+from transload.serialize.folder import FileContent
 from transload.serialize.layout import DATA_NAME, MODEL_NAME
 from transload.serialize.zip_records import alignment_of
 
@@ -62,7 +63,9 @@ def ranges(model: onnx.ModelProto) -> list[tuple[int, int]]:
 def test_stored_weights_are_aligned_and_the_same(tmp_path: Path) -> None:
     configuration = Configuration(1)
     with optimised_files(make_model(), tmp_path, configuration, tmp_path) as contents:
-        folder = contents[MODEL_NAME].path.parent  # type: ignore[attr-defined]
+        graph = contents[MODEL_NAME]
+        assert isinstance(graph, FileContent)
+        folder = graph.path.parent
         model = onnx.load(folder / MODEL_NAME, load_external_data=False)
         found = ranges(model)
         assert any(entry.key == "prepacked_0" for tensor in model.graph.initializer for entry in tensor.external_data)
