@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from graphlib import TopologicalSorter
 from typing import Any
 
 LOOPS = frozenset({"While", "StatelessWhile"})
@@ -43,3 +44,16 @@ def rewrite(node: Any, op: str, attributes: Mapping[str, Any], inputs: Sequence[
         node.attr[name].CopyFrom(attribute)
     if inputs is not None:
         node.input[:] = inputs
+
+
+def ancestors(graph_def: Any, wanted: Collection[str]) -> dict[str, frozenset[str]]:
+    """Which of the wanted nodes come before each node of the main graph, by data or control inputs.
+
+    Raises:
+        CycleError: the graph has loops as TensorFlow 1 wrote them.
+    """
+    inputs = {node.name: [node_name(name) for name in node.input] for node in graph_def.node}
+    found: dict[str, frozenset[str]] = {}
+    for name in TopologicalSorter(inputs).static_order():
+        found[name] = frozenset(wanted).intersection(inputs[name]).union(*(found[each] for each in inputs[name]))
+    return found

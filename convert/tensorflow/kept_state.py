@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError
 from typing import Any
 
 import numpy as np
 
 from transload.convert.capture import Array
 from transload.convert.tensorflow.framework import dtype_name, tf
-from transload.convert.tensorflow.graph_nodes import all_nodes, data_inputs, node_name, rewrite
+from transload.convert.tensorflow.graph_nodes import all_nodes, ancestors, data_inputs, node_name, rewrite
 from transload.convert.tensorflow.tf2onnx_adapter import inline
 from transload.serialize.errors import UnsupportedError, UnsupportedOperation
 from transload.serialize.interface import Tensor
@@ -109,19 +110,19 @@ def without_state(
         [node for each in graph_def.library.function for node in each.node_def if changes_variable(node.op)],
         "it changes a variable inside of a loop or branch",
     )
-    before = _ancestors(graph_def)
     variables = {id(variable.handle): variable for variable in function.graph.variables}
+    touching = _find_touching(graph_def, [node_name(name) for name in captured])
+    before = _order(graph_def, {node.name for nodes in touching.values() for node in nodes})
     kept: dict[str, KeptVariable] = {}
     results = []
     for outer, inner in function.graph.captures:
         name = node_name(inner.name)
-        users = [node for node in graph_def.node if name in map(node_name, data_inputs(node))]
-        if any(changes_variable(node.op) for node in users):
+        if name in touching:
             kept[inner.name] = _name(variables[id(outer)], taken)
             taken = {*taken, kept[inner.name].input.name, kept[inner.name].output.name}
-            results.append(_thread(users, name, before))
+            results.append(_thread(touching[name], name, before))
             node = next(node for node in graph_def.node if node.name == name)
-            rewrite(node, "Placeholder", {"dtype": users[0].attr["T"]})
+            rewrite(node, "Placeholder", {"dtype": touching[name][0].attr["T"]})
     shapes = {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in function.inputs}
     shapes |= {name: tf.TensorSpec(each.variable.shape, each.variable.dtype) for name, each in kept.items()}
 
@@ -148,6 +149,16 @@ def _fetch_changes(graph_def: Any) -> str:
     node.attr["dtype"].type = value.dtype
     node.attr["value"].tensor.CopyFrom(value)
     return f"{node.name}:0"
+
+
+def _find_touching(graph_def: Any, captured: Sequence[str]) -> dict[str, list[Any]]:
+    """The nodes that touch each captured variable which one of them changes, by the variable's node."""
+    found: dict[str, list[Any]] = {name: [] for name in captured}
+    for node in graph_def.node:
+        for name in dict.fromkeys(map(node_name, data_inputs(node))):
+            if name in found:
+                found[name].append(node)
+    return {name: nodes for name, nodes in found.items() if any(changes_variable(node.op) for node in nodes)}
 
 
 def _name(variable: Any, taken: Collection[str]) -> KeptVariable:
@@ -188,20 +199,14 @@ def _thread(users: Sequence[Any], placeholder: str, before: Mapping[str, frozens
     return f"{values[-1]}:0"
 
 
-def _ancestors(graph_def: Any) -> dict[str, frozenset[str]]:
-    """The names of all that comes before each node, by data or control inputs."""
-    found: dict[str, frozenset[str]] = {}
-    inputs = {node.name: [node_name(name) for name in node.input] for node in graph_def.node}
-    stack = list(inputs)
-    while stack:
-        name = stack[-1]
-        waiting = [each for each in inputs[name] if each not in found]
-        if waiting and name not in found:
-            stack += waiting
-            continue
-        stack.pop()
-        found[name] = frozenset(inputs[name]).union(*(found[each] for each in inputs[name]))
-    return found
+def _order(graph_def: Any, touching: Collection[str]) -> dict[str, frozenset[str]]:
+    try:
+        return ancestors(graph_def, touching)
+    except CycleError as error:
+        raise UnsupportedError(
+            "The function keeps state in its variables from call to call, and has loops as TensorFlow 1 wrote them.",
+            hint="Pass states as inputs and outputs.",
+        ) from error
 
 
 def _calls(node: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from graphlib import CycleError
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tensorflow.python.framework import op_def_registry
 
 import transload as tl
 from transload.convert.tensorflow.framework import tf
+from transload.convert.tensorflow.graph_nodes import ancestors
 from transload.convert.tensorflow.kept_state import changes_variable, keeps_state
 from transload.serialize.errors import UnsupportedError
 
@@ -150,6 +152,23 @@ def test_a_variable_that_a_loop_changes_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="inside of a loop") as caught:
         tl.convert_model(step)
     assert {operation.name for operation in caught.value.operations} == {"AssignAddVariableOp"}
+
+
+def test_what_comes_before_a_node_and_loops_of_tensorflow_1() -> None:
+    graph_def = tf.compat.v1.GraphDef()
+    for name, inputs in (("a", []), ("b", ["a:1"]), ("c", ["^b"]), ("d", ["c", "a"]), ("e", ["a"])):
+        graph_def.node.add(name=name, op="NoOp", input=inputs)
+    found = ancestors(graph_def, {"b", "c", "e"})
+    assert {name: set(before) for name, before in found.items()} == {
+        "a": set(),
+        "b": set(),
+        "c": {"b"},
+        "d": {"b", "c"},
+        "e": set(),
+    }
+    graph_def.node[0].input.append("d")
+    with pytest.raises(CycleError):
+        ancestors(graph_def, {"b"})
 
 
 def test_scatters_into_tensors_and_reads_change_nothing() -> None:
