@@ -51,6 +51,13 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def return_free_memory() -> None:
+    """Give the system back what was freed, where the C library keeps it and can be told so (glibc, malloc_trim(3))."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def kill_group(process_id: int) -> None:
     """Kill a process that leads its own session, and all that it started."""
     with contextlib.suppress(ProcessLookupError):

@@ -8,7 +8,6 @@ import ml_dtypes
 import numpy as np
 import onnx
 import onnx_ir as ir
-from onnx.reference import ReferenceEvaluator
 
 from transload.convert.capture import Array, Feed
 from transload.runtime.comparison import compare_output
@@ -85,6 +84,9 @@ def run_in_reference(model: ir.Model, feed: Feed) -> dict[str, Array] | None:
     """The graph's outputs in onnx.reference; None where it is too large, or an operator is missing or fails."""
     if weight_bytes(model) > REFERENCE_LIMIT_BYTES:
         return None
+    # Imported only here, as it takes 13 MB, and most conversions ask ONNX Runtime alone.
+    from onnx.reference import ReferenceEvaluator
+
     try:
         with np.errstate(all="ignore"):
             outputs = ReferenceEvaluator(_to_proto(model)).run(None, dict(feed))

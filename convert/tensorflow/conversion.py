@@ -13,7 +13,12 @@ from transload.convert.tensorflow.framework import tf
 from transload.convert.tensorflow.graph_nodes import all_nodes, node_name
 from transload.convert.tensorflow.kept_state import KeptVariable, keeps_state, without_state
 from transload.convert.tensorflow.lazy_weights import Weight, attach_weights
-from transload.convert.tensorflow.separated_weights import separate_captures, separate_constants
+from transload.convert.tensorflow.separated_weights import (
+    CapturedWeight,
+    find_captures,
+    separate_captures,
+    separate_constants,
+)
 from transload.convert.tensorflow.table_content import read_tables
 from transload.convert.tensorflow.tf2onnx_adapter import Target, convert_graph, freeze, has_cases, inline, simplify
 from transload.serialize.errors import UnsupportedError
@@ -74,6 +79,29 @@ def convert_function(
     return _convert(graph_def, {}, inputs, output_names, outputs, target), ()
 
 
+def convert_stored(
+    graph_def: Any,
+    captures: Mapping[str, CapturedWeight],
+    inputs: Mapping[str, Tensor],
+    output_names: Sequence[str],
+    outputs: Sequence[Tensor],
+    target: Target,
+) -> ir.Model | None:
+    """Convert a function's graph with what it captured; None where only TensorFlow itself can freeze it.
+
+    Args:
+        graph_def: The graph; it is changed.
+        captures: By the name of the node that stands for it.
+        inputs, output_names, outputs, target: As `convert_function`.
+    """
+    try:
+        separated = _separate(graph_def, captures, inputs, output_names)
+        return None if separated is None else _convert(*separated, inputs, output_names, outputs, target)
+    except UnsupportedError:
+        # Some handlers of tf2onnx want weights to be constants. What nothing can convert is refused by the other way.
+        return None
+
+
 def convert_frozen(
     graph_def: Any, inputs: Mapping[str, Tensor], output_names: Sequence[str], outputs: Sequence[Tensor], target: Target
 ) -> ir.Model:
@@ -109,11 +137,16 @@ def _separate_function(
     function: Any, inputs: Mapping[str, Tensor], output_names: Sequence[str]
 ) -> tuple[Any, dict[str, Weight]] | None:
     """The function's graph without its large weights, and these; None where they cannot be kept apart."""
-    graph_def = function.graph.as_graph_def()
+    captures = find_captures(function)
+    return None if captures is None else _separate(function.graph.as_graph_def(), captures, inputs, output_names)
+
+
+def _separate(
+    graph_def: Any, captures: Mapping[str, CapturedWeight], inputs: Mapping[str, Tensor], output_names: Sequence[str]
+) -> tuple[Any, dict[str, Weight]] | None:
     _fix_input_shapes(graph_def, inputs)
-    captured = [inner.name for _, inner in function.graph.captures]
-    graph_def = inline(graph_def, [*inputs, *captured], output_names)
-    weights = separate_captures(graph_def, function)
+    graph_def = inline(graph_def, [*inputs, *(f"{name}:0" for name in captures)], output_names)
+    weights = separate_captures(graph_def, captures)
     if weights is None:
         return None
     weights |= separate_constants(graph_def)

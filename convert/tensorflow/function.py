@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ class NamedFunction:
 
     Args:
         component: Its name.
-        function: The ConcreteFunction.
+        function: The ConcreteFunction; None where it is not loaded.
         inputs: Our leaf for each of its tensors, by TensorFlow's tensor name (`x:0`), in TensorFlow's flat order.
         tree: The tree of each parameter.
         outputs: The tree of what it returns.
@@ -92,6 +93,30 @@ class FunctionReference:
         return None
 
 
+@dataclass(frozen=True)
+class LaterReference:
+    """A reference that is made when it is first asked, since that takes time and memory."""
+
+    make: Callable[[], FunctionReference]
+    state: tuple[KeptVariable, ...] = ()
+
+    def run(self, feed: Feed) -> dict[str, Array]:
+        """As `FunctionReference`."""
+        return self._made.run(feed)
+
+    def tap(self, feed: Feed) -> dict[str, Array]:
+        """As `FunctionReference`."""
+        return self._made.tap(feed)
+
+    def run_float64(self, feed: Feed) -> dict[str, Array] | None:
+        """None, as `FunctionReference`."""
+        return None
+
+    @functools.cached_property
+    def _made(self) -> FunctionReference:
+        return self.make()
+
+
 @contextlib.contextmanager
 def _at_state(state: Sequence[KeptVariable], feed: Feed) -> Iterator[None]:
     for each in state:
@@ -135,16 +160,32 @@ def capture_function(named: NamedFunction, options: ConvertOptions, kind: str) -
         if not options.may_lack_graph:
             raise
         model = make_missing_graph(list(named.inputs.values()), output_leaves)
+    return put_together(named, model, FunctionReference(named, state), options, kind)
+
+
+def put_together(
+    named: NamedFunction,
+    model: ir.Model,
+    reference: FunctionReference | LaterReference,
+    options: ConvertOptions,
+    kind: str,
+) -> Capture:
+    """A function and the graph that was made from it as a capture, with the reference's state.
+
+    Raises:
+        UsageError: the example lacks an input.
+    """
+    state = reference.state
     parameters = [leaf for node in named.tree.values() for leaf in leaves(node)]
     declare_inputs(model, [*parameters, *(each.input for each in state)])
-    declare_outputs(model, [*output_leaves, *(each.output for each in state)])
+    declare_outputs(model, [*leaves(named.outputs), *(each.output for each in state)])
     _declare_initial(model, state)
     captured = Capture(
         component=named.component,
         model=model,
         inputs=dict(named.tree),
         outputs=named.outputs,
-        reference=FunctionReference(named, state),
+        reference=reference,
         example=complete_example(list(named.inputs.values()), options)
         | {each.input.name: each.initial for each in state},
         state=tuple(State(each.input.name, each.input, each.output) for each in state),

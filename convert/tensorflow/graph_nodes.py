@@ -33,6 +33,15 @@ def data_inputs(node: Any) -> Iterator[str]:
     return (name for name in node.input if not name.startswith("^"))
 
 
+def called_functions(node: Any) -> list[str]:
+    """The functions that a node names; an operation may be a function itself."""
+    names = [node.op]
+    for attribute in node.attr.values():
+        names.append(attribute.func.name)
+        names += [function.name for function in attribute.list.func]
+    return [name for name in names if name]
+
+
 def rewrite(node: Any, op: str, attributes: Mapping[str, Any], inputs: Sequence[str] | None = None) -> None:
     """Make a node another operation with these attributes alone, in place; its inputs stay where none are given."""
     kept = {name: type(attribute)() for name, attribute in attributes.items()}

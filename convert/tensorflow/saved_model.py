@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +19,12 @@ from transload.convert.tensorflow.framework import silence, tf
 from transload.convert.tensorflow.function import capture_function
 from transload.convert.tensorflow.graph_tensors import find_placeholders, name_tensors
 from transload.convert.tensorflow.signature import name_function, parameter_values
+from transload.convert.tensorflow.stored_capture import capture_stored, read_stored
 from transload.convert.tensorflow.trust import check_outputs_trust, check_trust
+from transload.convert.tensorflow.twin_signatures import are_same_functions, without_repetition
 from transload.serialize.errors import SourceError, UnsupportedError, UsageError
 
-DEFAULT_SIGNATURE = "serving_default"
 GRAPH_COMPONENT = "graph"
-
-_WRAPPER_OPERATIONS = frozenset({"Placeholder", "StatefulPartitionedCall", "PartitionedCall", "Identity", "NoOp"})
 
 
 def capture(source: Source, options: ConvertOptions) -> list[Capture]:
@@ -42,10 +42,15 @@ def capture(source: Source, options: ConvertOptions) -> list[Capture]:
     if not options.trust_source:
         check_trust(proto, source.path)
     tags = [sorted(graph.meta_info_def.tags) for graph in proto.meta_graphs]
+    _check_tags(source.path, tags, options)
+    kind = source.kind.value
+    stored = read_stored(proto, source.path, options)
     # The file's own copy of the graph goes before TensorFlow makes others of it: 20 MB for MobileNetV2.
     del proto
-    loaded = _load(source.path, tags, options)
-    kind = source.kind.value
+    load = functools.cache(functools.partial(_load, source.path, options))
+    if captures := capture_stored(stored, options, kind, load):
+        return captures
+    loaded = load()
     if options.outputs:
         captures = [_capture_tensors(loaded, source.path, options, kind)]
     else:
@@ -78,13 +83,17 @@ def new_saved_model() -> Any:
     return SavedModel()
 
 
-def _load(path: Path, found: list[list[str]], options: ConvertOptions) -> Any:
-    """The SavedModel as TensorFlow loads it; `found` are the tags of each of its graphs."""
+def _check_tags(path: Path, found: list[list[str]], options: ConvertOptions) -> None:
+    """Refuse tags that choose none of a SavedModel's graphs; `found` are those of each."""
     known = "; ".join(" ".join(f"--tag {tag}" for tag in tags) or "(no tags)" for tags in found)
     if options.tags and sorted(options.tags) not in found:
         raise UsageError(f"{path.name} has no graph with the tags {', '.join(options.tags)}.", hint=f"It has: {known}.")
     if not options.tags and len(found) > 1:
         raise UsageError(f"{path.name} holds {len(found)} graphs.", hint=f"Choose one by all of its tags: {known}.")
+
+
+def _load(path: Path, options: ConvertOptions) -> Any:
+    """The SavedModel as TensorFlow loads it."""
     try:
         with silence():
             return tf.saved_model.load(str(path), tags=list(options.tags) or None)
@@ -130,7 +139,7 @@ def _choose_functions(loaded: Any, options: ConvertOptions) -> tuple[dict[str, A
     functions = _list_functions(loaded)
     if not options.signatures:
         if signatures:
-            return _without_repetition(signatures)
+            return without_repetition(signatures, are_same_functions)
         if functions:
             return {name: each for found in functions.values() for name, each in found.items()}, ()
         raise UsageError(
@@ -150,37 +159,6 @@ def _choose_functions(loaded: Any, options: ConvertOptions) -> tuple[dict[str, A
                 hint=f"Choose with --signature: {', '.join([*signatures, *functions])}.",
             )
     return chosen, ()
-
-
-def _without_repetition(signatures: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The signatures without those that call the same function as another one; `serving_default` is kept."""
-    kept: dict[str, Any] = {}
-    notes = []
-    for name in sorted(signatures, key=lambda name: (name != DEFAULT_SIGNATURE, name)):
-        twin = next((other for other in kept if _are_same(signatures[name], kept[other])), None)
-        if twin is None:
-            kept[name] = signatures[name]
-        else:
-            notes.append(f"The signature {name!r} is the same function as {twin!r}, and is no component of its own.")
-    return dict(sorted(kept.items())), tuple(notes)
-
-
-def _are_same(one: Any, other: Any) -> bool:
-    """Whether two signatures are mere wrappers around one function, with equal names in and out."""
-    return (
-        _wrapped_call(one) == _wrapped_call(other) is not None
-        and one.structured_input_signature == other.structured_input_signature
-        and one.structured_outputs == other.structured_outputs
-        and [id(outer) for outer, _ in one.graph.captures] == [id(outer) for outer, _ in other.graph.captures]
-    )
-
-
-def _wrapped_call(function: Any) -> list[tuple[str, ...]] | None:
-    """What a signature's graph computes, where it only calls a function; else None."""
-    nodes = function.graph.as_graph_def().node
-    if any(node.op not in _WRAPPER_OPERATIONS for node in nodes):
-        return None
-    return [(node.name, node.op, node.attr["f"].func.name, *node.input) for node in nodes]
 
 
 def _list_functions(loaded: Any) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ when they are written.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,20 +25,49 @@ WEIGHT_BYTES = 64 << 10
 """Smaller ones stay constants, so that TensorFlow folds what normalisation layers compute from them."""
 
 
-def separate_captures(graph_def: Any, function: Any) -> dict[str, Weight] | None:
-    """Replace what a ConcreteFunction captured: large tensors by placeholders, others by constants.
+@dataclass(frozen=True)
+class CapturedWeight:
+    """What a function captured: a variable, which its graph reads through a resource, or (`is_value`) a tensor."""
+
+    weight: Weight
+    is_value: bool
+
+
+def weigh(
+    dtype: Any, shape: tuple[int, ...], read: Callable[[], Array], *, is_value: bool = False
+) -> CapturedWeight | None:
+    """A captured variable or tensor of numbers; None where it is none, such as a string."""
+    return CapturedWeight(Weight(_onnx_dtype(dtype), shape, read), is_value) if _is_numeric(dtype) else None
+
+
+def find_captures(function: Any) -> dict[str, CapturedWeight] | None:
+    """What a ConcreteFunction captured, by the name of its node; None where something is no plain weight."""
+    variables = {id(variable.handle): variable for variable in function.graph.variables}
+    found: dict[str, CapturedWeight] = {}
+    for outer, inner in function.graph.captures:
+        variable = variables.get(id(outer))
+        captured = None
+        if variable is not None and variable.shape.is_fully_defined():
+            captured = weigh(variable.dtype, tuple(variable.shape), variable.numpy)
+        elif variable is None and hasattr(outer, "numpy"):
+            captured = weigh(outer.dtype, tuple(outer.shape), outer.numpy, is_value=True)
+        if captured is None:
+            return None
+        found[node_name(inner.name)] = captured
+    return found
+
+
+def separate_captures(graph_def: Any, captures: Mapping[str, CapturedWeight]) -> dict[str, Weight] | None:
+    """Replace what a function captured: large tensors by placeholders, others by constants.
 
     Args:
         graph_def: The function's graph with function calls inlined; changed in place.
-        function: The ConcreteFunction.
+        captures: What it captured, by the name of its node.
 
     Returns:
-        The large weights by tensor name; None where a capture is no plain weight: a table, or a variable that a loop or
-        branch takes, or that the graph assigns to. `graph_def` is then of no further use.
+        The large weights by tensor name; None where the graph does more than read a variable: a loop or branch takes
+        it, or it is assigned to. `graph_def` is then of no further use.
     """
-    captures = _find_captures(function)
-    if captures is None:
-        return None
     added = []
     for node in graph_def.node:
         taken = [name for name in map(node_name, data_inputs(node)) if name in captures]
@@ -75,32 +105,6 @@ def separate_constants(graph_def: Any) -> dict[str, Weight]:
             _make_placeholder(node, weight)
             weights[f"{node.name}:0"] = weight
     return weights
-
-
-@dataclass(frozen=True)
-class _Capture:
-    """One capture: a variable, which the graph reads through a resource, or (`is_value`) a tensor."""
-
-    weight: Weight
-    is_value: bool
-
-
-def _find_captures(function: Any) -> dict[str, _Capture] | None:
-    """The captures by the name of their node; None where one is neither a variable nor a tensor with a value."""
-    variables = {id(variable.handle): variable for variable in function.graph.variables}
-    found: dict[str, _Capture] = {}
-    for outer, inner in function.graph.captures:
-        variable = variables.get(id(outer))
-        if variable is not None:
-            if not variable.shape.is_fully_defined() or not _is_numeric(variable.dtype):
-                return None
-            weight = Weight(_onnx_dtype(variable.dtype), tuple(variable.shape), variable.numpy)
-        elif hasattr(outer, "numpy") and _is_numeric(outer.dtype):
-            weight = Weight(_onnx_dtype(outer.dtype), tuple(outer.shape), outer.numpy)
-        else:
-            return None
-        found[node_name(inner.name)] = _Capture(weight, variable is None)
-    return found
 
 
 def _from_array(array: Array) -> Weight:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from transload.convert.options import ConvertOptions, InputSpec
@@ -35,6 +35,31 @@ def name_function(
     structure = _sort_keys(function.structured_outputs)
     outputs, results = name_results(structure, function.outputs, [leaf.name for leaf in inputs.values()])
     return NamedFunction(component, function, inputs, tree, outputs, results)
+
+
+def name_specs(
+    component: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any], options: ConvertOptions
+) -> NamedFunction:
+    """A signature that is not loaded, as `name_function` names it once it is.
+
+    Args:
+        component: What it is called.
+        inputs, outputs: A TensorSpec by the signature's own name of each, with TensorFlow's name of the tensor.
+        options: Descriptions of inputs.
+
+    Raises:
+        UsageError: an input description does not fit.
+    """
+    specs = {spec.name: spec for spec in options.inputs}
+    tree = {
+        name: name_dimensions(name, inputs[name].shape, inputs[name].dtype, specs.get(name)) for name in sorted(inputs)
+    }
+    check_names(options, list(tree))
+    results_tree, results = name_results(
+        _sort_keys(dict(outputs)), [outputs[name] for name in sorted(outputs)], list(tree)
+    )
+    named = {inputs[name].name: leaf for name, leaf in tree.items()}
+    return NamedFunction(component, None, named, dict(tree), results_tree, results)
 
 
 def parameter_values(function: Any, parameters: Sequence[str] | None = None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from transload.convert.tensorflow.graph_nodes import node_name
+from transload.convert.tensorflow.graph_nodes import called_functions, node_name
 from transload.serialize.errors import SourceError
 
 DANGEROUS = frozenset(
@@ -164,7 +164,7 @@ class _Graph:
                 seen_nodes.add(name)
                 yield node, ""
                 names += [node_name(each) for each in node.input]
-                calls += _called_functions(node)
+                calls += called_functions(node)
             while calls:
                 called = calls.pop()
                 function = self.functions.get(called)
@@ -174,7 +174,7 @@ class _Graph:
                 # All of a function, since what has side effects runs whether or not a result needs it.
                 for node in function.node_def:
                     yield node, called
-                    calls += _called_functions(node)
+                    calls += called_functions(node)
 
 
 def _called_by_signatures(meta_graph: Any) -> list[str]:
@@ -189,15 +189,6 @@ def _tensors_of(info: Any) -> list[str]:
     sparse = info.coo_sparse
     parts = [name for part in info.composite_tensor.components for name in _tensors_of(part)]
     return [info.name, sparse.values_tensor_name, sparse.indices_tensor_name, sparse.dense_shape_tensor_name, *parts]
-
-
-def _called_functions(node: Any) -> list[str]:
-    """The functions that a node names: an operation may be a function itself."""
-    names = [node.op]
-    for attribute in node.attr.values():
-        names.append(attribute.func.name)
-        names += [function.name for function in attribute.list.func]
-    return [name for name in names if name]
 
 
 def _find_dangerous(graph: _Graph) -> Iterator[str]:
