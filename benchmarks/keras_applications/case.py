@@ -46,14 +46,14 @@ class Outcome(msgspec.Struct, frozen=True):
     raw_ms: float
     ours_ms: float
     latency_ratio: float
-    raw_error: str = ""
-    raw_cpu_s: float = 0.0
-    ours_cpu_s: float = 0.0
+    raw_error: str
+    raw_cpu_s: float
+    ours_cpu_s: float
 
     @property
     def time_ratio(self) -> float:
         """Our processor time beside tf2onnx's, which other work on the machine hardly changes."""
-        return self.ours_cpu_s / self.raw_cpu_s if self.raw_cpu_s else self.ours_s / self.raw_s
+        return self.ours_cpu_s / self.raw_cpu_s
 
 
 @dataclass(frozen=True)

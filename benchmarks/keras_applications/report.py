@@ -68,10 +68,6 @@ def _summary(outcomes: Sequence[Outcome], missing: Sequence[str]) -> list[str]:
         f"- {_count(timed, lambda each: each.latency_ratio <= LATENCY_LIMIT)} are no slower than tf2onnx's graph, "
         f"within {LATENCY_LIMIT - 1:.0%}.",
     ]
-    if not all(outcome.raw_cpu_s for outcome in outcomes):
-        lines.append(
-            "- Rows by the clock are of an earlier harness and ran beside other work; their ratios say little."
-        )
     if missing:
         lines.append(f"- Not run: {', '.join(missing)}.")
     return lines
@@ -87,19 +83,14 @@ def _bound(outcome: Outcome) -> int:
 
 def _row(outcome: Outcome) -> str:
     mark = "" if outcome.proven else "**not proven**: "
-    raw = "failed | " if outcome.raw_error else f"{_seconds(outcome.raw_cpu_s, outcome.raw_s)} | "
+    raw = "failed | " if outcome.raw_error else f"{outcome.raw_cpu_s:.1f} | "
     ratio = "" if outcome.raw_error else f"{outcome.time_ratio:.2f}"
     return (
         f"| {outcome.name} | {outcome.size} | {outcome.weights_bytes / 1e6:.0f} | {mark}{_cell(outcome.proof)} | {raw}"
-        f"{_seconds(outcome.ours_cpu_s, outcome.ours_s)} | {ratio} | {outcome.raw_peak_bytes / 1e6:.0f} | "
+        f"{outcome.ours_cpu_s:.1f} | {ratio} | {outcome.raw_peak_bytes / 1e6:.0f} | "
         f"{outcome.ours_peak_bytes / 1e6:.0f} | {_bound(outcome) / 1e6:.0f} | {outcome.raw_ms:.1f} | "
         f"{outcome.ours_ms:.1f} | {outcome.latency_ratio:.3f} |"
     )
-
-
-def _seconds(of_processors: float, by_clock: float) -> str:
-    """Outcomes of before have no seconds of processors."""
-    return f"{of_processors:.1f}" if of_processors else f"{by_clock:.1f} by the clock"
 
 
 def _cell(text: str) -> str:
