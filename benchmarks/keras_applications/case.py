@@ -39,9 +39,7 @@ class Outcome(msgspec.Struct, frozen=True):
     proven: bool
     proof: str
     load_peak_bytes: int
-    raw_s: float
     raw_peak_bytes: int
-    ours_s: float
     ours_peak_bytes: int
     raw_ms: float
     ours_ms: float
@@ -58,12 +56,11 @@ class Outcome(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Run:
-    """One process: seconds, also of processors, its largest resident set, exit status, and what it printed.
+    """One process: seconds of processors, its largest resident set, exit status, and what it printed.
 
     Its children count in seconds of processors and in the largest resident set.
     """
 
-    seconds: float
     cpu_s: float
     peak_bytes: int
     status: int
@@ -104,9 +101,7 @@ def _run_case(name: str, folder: Path) -> Outcome:
         proven,
         proof,
         load.peak_bytes,
-        raw.seconds,
         raw.peak_bytes,
-        ours.seconds,
         ours.peak_bytes,
         raw_ms,
         ours_ms,
@@ -165,14 +160,12 @@ def _measure_latency(raw: Path, package: Path, folder: Path, size: int) -> tuple
 def _python(*arguments: str) -> Run:
     """Run Python to its end; peak memory is the largest process's."""
     log = BUILD / "output.txt"
-    start = time.perf_counter()
     with log.open("w") as output, (BUILD / "errors.txt").open("w") as errors:
         process = subprocess.Popen([sys.executable, *arguments], stdout=output, stderr=errors, cwd=ROOT)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - start
     text = log.read_text() or (BUILD / "errors.txt").read_text()
-    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, process.returncode, text)
+    return Run(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, process.returncode, text)
 
 
 def _demand(run: Run) -> str:

@@ -84,7 +84,7 @@ def run_in_reference(model: ir.Model, feed: Feed) -> dict[str, Array] | None:
     """The graph's outputs in onnx.reference; None where it is too large, or an operator is missing or fails."""
     if weight_bytes(model) > REFERENCE_LIMIT_BYTES:
         return None
-    # Imported only here, as it takes 13 MB, and most conversions ask ONNX Runtime alone.
+    # Imported only here, as most conversions ask ONNX Runtime alone.
     from onnx.reference import ReferenceEvaluator
 
     try:

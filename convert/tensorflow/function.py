@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from transload.convert.capture import Array, Capture, Feed
+from transload.convert.capture import Array, Capture, Feed, Reference
 from transload.convert.missing_graph import make_missing_graph
 from transload.convert.options import ConvertOptions, InputSpec, make_example
 from transload.convert.tensorflow.channels_first import choose_target, put_channels_first
@@ -98,7 +98,6 @@ class LaterReference:
     """A reference that is made when it is first asked, since that takes time and memory."""
 
     make: Callable[[], FunctionReference]
-    state: tuple[KeptVariable, ...] = ()
 
     def run(self, feed: Feed) -> dict[str, Array]:
         """As `FunctionReference`."""
@@ -160,22 +159,22 @@ def capture_function(named: NamedFunction, options: ConvertOptions, kind: str) -
         if not options.may_lack_graph:
             raise
         model = make_missing_graph(list(named.inputs.values()), output_leaves)
-    return put_together(named, model, FunctionReference(named, state), options, kind)
+    return put_together(named, model, FunctionReference(named, state), options, kind, state)
 
 
 def put_together(
     named: NamedFunction,
     model: ir.Model,
-    reference: FunctionReference | LaterReference,
+    reference: Reference,
     options: ConvertOptions,
     kind: str,
+    state: Sequence[KeptVariable] = (),
 ) -> Capture:
-    """A function and the graph that was made from it as a capture, with the reference's state.
+    """A function and the graph that was made from it, whose last inputs and outputs are the state, as a capture.
 
     Raises:
         UsageError: the example lacks an input.
     """
-    state = reference.state
     parameters = [leaf for node in named.tree.values() for leaf in leaves(node)]
     declare_inputs(model, [*parameters, *(each.input for each in state)])
     declare_outputs(model, [*leaves(named.outputs), *(each.output for each in state)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -40,6 +40,18 @@ def called_functions(node: Any) -> list[str]:
         names.append(attribute.func.name)
         names += [function.name for function in attribute.list.func]
     return [name for name in names if name]
+
+
+def reached_functions(names: Iterable[str], functions: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of these functions that are named, and those that they call, by name."""
+    found: dict[str, Any] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in functions and name not in found:
+            found[name] = functions[name]
+            waiting += [called for node in found[name].node_def for called in called_functions(node)]
+    return found
 
 
 def rewrite(node: Any, op: str, attributes: Mapping[str, Any], inputs: Sequence[str] | None = None) -> None:

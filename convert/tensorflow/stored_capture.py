@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from transload.convert.capture import Capture
 from transload.convert.component_options import options_for
 from transload.convert.options import ConvertOptions
@@ -45,7 +47,7 @@ def read_stored(proto: Any, path: Path, options: ConvertOptions) -> dict[str, St
             if signature is None or signature.size_bytes < SEPARATE_BYTES:
                 return {}
             stored[name] = signature
-    except (OSError, RuntimeError, ValueError, tf.errors.OpError):
+    except (DecodeError, LookupError, OSError, RuntimeError, TypeError, ValueError, tf.errors.OpError):
         # Whatever is wrong with the files, TensorFlow says it when it loads them.
         return {}
     return stored

@@ -15,7 +15,13 @@ from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectG
 
 from transload.convert.capture import Array
 from transload.convert.tensorflow.framework import silence, tf
-from transload.convert.tensorflow.graph_nodes import called_functions, data_inputs, node_name, rewrite
+from transload.convert.tensorflow.graph_nodes import (
+    called_functions,
+    data_inputs,
+    node_name,
+    reached_functions,
+    rewrite,
+)
 from transload.convert.tensorflow.kept_state import changes_variable
 from transload.convert.tensorflow.separated_weights import CapturedWeight, weigh
 from transload.convert.tensorflow.twin_signatures import WRAPPING
@@ -93,7 +99,11 @@ class StoredVariables:
 
 
 def read_signature(meta_graph: Any, name: str, variables: StoredVariables) -> StoredSignature | None:
-    """A signature of a SavedModel of TensorFlow 2; None where more than plain weights and values are behind it."""
+    """A signature of a SavedModel of TensorFlow 2; None where more than plain weights and values are behind it.
+
+    Raises:
+        LookupError, TypeError, ValueError: the file contradicts itself.
+    """
     signature, objects = meta_graph.signature_def[name], meta_graph.object_graph_def
     infos = [*signature.inputs.values(), *signature.outputs.values()]
     nodes = {node.name: node for node in meta_graph.graph_def.node}
@@ -105,40 +115,33 @@ def read_signature(meta_graph: Any, name: str, variables: StoredVariables) -> St
     wrapper = functions[call.attr["f"].func.name]
     if wrapper.signature.name not in objects.concrete_functions:
         return None
-    reached = _reach(wrapper, functions)
+    count = len(signature.inputs)
     arguments = [argument.name for argument in wrapper.signature.input_arg]
     bound = list(objects.concrete_functions[wrapper.signature.name].bound_inputs)
     given = list(data_inputs(call))
-    if (
-        len(arguments) != len(given)
-        or len(given) != len(signature.inputs) + len(bound)
-        or any(node.op not in WRAPPING for node in wrapper.node_def)
-        or any(changes_variable(node.op) for function in reached for node in function.node_def)
-    ):
+    calls_only = all(node.op in WRAPPING for node in wrapper.node_def)
+    if not calls_only or len(arguments) != len(given) or len(given) != count + len(bound):
+        return None
+    called = reached_functions([name for node in wrapper.node_def for name in called_functions(node)], functions)
+    if any(changes_variable(node.op) for function in called.values() for node in function.node_def):
         return None
     captures = {}
-    for argument, index in zip(arguments[len(signature.inputs) :], bound, strict=True):
+    # What a function captured comes after what its caller gives.
+    for argument, index in zip(arguments[count:], bound, strict=True):
         captured = _capture(objects.nodes[index], index, nodes, variables)
         if captured is None:
             return None
         captures[argument] = captured
-    graph_def = _as_graph(wrapper, meta_graph.graph_def.versions)
-    graph_def.library.function.extend(reached)
-    tensors = dict(zip(given, arguments, strict=True))
-    inputs = {
-        parameter: _spec(info, f"{tensors[_short(info.name)]}:0")
-        for parameter, info in signature.inputs.items()
-        if _short(info.name) in tensors
-    }
-    if len(inputs) != len(signature.inputs):
-        return None
-    for spec in inputs.values():
-        node = next(node for node in graph_def.node if node.name == node_name(spec.name))
-        node.attr["shape"].shape.CopyFrom(spec.shape.as_proto())
+    tensors = dict(zip(given[:count], arguments[:count], strict=True))
+    inputs = {name: _spec(info, f"{tensors[_short(info.name)]}:0") for name, info in signature.inputs.items()}
     results = [_graph_tensor(wrapper.ret[result.name]) for result in wrapper.signature.output_arg]
     outputs = {
         result: _spec(info, results[int(info.name.partition(":")[2])]) for result, info in signature.outputs.items()
     }
+    graph_def = _as_graph(wrapper, {node_name(spec.name): spec.shape for spec in inputs.values()})
+    graph_def.versions.CopyFrom(meta_graph.graph_def.versions)
+    # In the order of their names, as a graph that TensorFlow loaded has them.
+    graph_def.library.function.extend(called[name] for name in sorted(called))
     return StoredSignature(graph_def, inputs, outputs, captures, bound)
 
 
@@ -160,20 +163,6 @@ def _find_keys(objects: Any, stored: Any) -> dict[int, str]:
     return keys
 
 
-def _reach(wrapper: Any, functions: Mapping[str, Any]) -> list[Any]:
-    """The functions that one calls, and those that these call."""
-    found: dict[str, Any] = {}
-    waiting = [wrapper]
-    while waiting:
-        for node in waiting.pop().node_def:
-            for name in called_functions(node):
-                if name in functions and name not in found:
-                    found[name] = functions[name]
-                    waiting.append(functions[name])
-    # In the order of their names, as a graph that TensorFlow loaded has them.
-    return [found[name] for name in sorted(found)]
-
-
 def _capture(saved: Any, index: int, nodes: Mapping[str, Any], variables: StoredVariables) -> CapturedWeight | None:
     kind = saved.WhichOneof("kind")
     if kind == "variable":
@@ -185,14 +174,15 @@ def _capture(saved: Any, index: int, nodes: Mapping[str, Any], variables: Stored
     return weigh(tf.as_dtype(value.dtype), array.shape, lambda: array, is_value=True)
 
 
-def _as_graph(function: Any, versions: Any) -> Any:
-    """A FunctionDef as a GraphDef whose placeholders are its arguments."""
-    graph_def = tf.compat.v1.GraphDef(versions=versions)
+def _as_graph(function: Any, shapes: Mapping[str, Any]) -> Any:
+    """A FunctionDef as a GraphDef whose placeholders are its arguments; `shapes` are those that are known."""
+    graph_def = tf.compat.v1.GraphDef()
     for argument in function.signature.input_arg:
         placeholder = graph_def.node.add(name=argument.name)
         rewrite(placeholder, "Placeholder", {})
         placeholder.attr["dtype"].type = argument.type
-        placeholder.attr["shape"].shape.unknown_rank = True
+        shape = shapes.get(argument.name, tf.TensorShape(None))
+        placeholder.attr["shape"].shape.CopyFrom(shape.as_proto())
     for node in function.node_def:
         copy = graph_def.node.add()
         copy.CopyFrom(node)

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from transload.convert.tensorflow.graph_nodes import called_functions, node_name
+from transload.convert.tensorflow.graph_nodes import called_functions, node_name, reached_functions
 from transload.serialize.errors import SourceError
 
 DANGEROUS = frozenset(
@@ -153,28 +153,19 @@ class _Graph:
     def _reached(self, tensors: Iterable[str], functions: Iterable[str]) -> Iterator[tuple[Any, str]]:
         names = [node_name(tensor) for tensor in tensors]
         calls = list(functions)
-        seen_nodes: set[str] = set()
-        seen_functions: set[str] = set()
-        while names or calls:
-            while names:
-                name = names.pop()
-                node = self.nodes.get(name)
-                if node is None or name in seen_nodes:
-                    continue
-                seen_nodes.add(name)
-                yield node, ""
-                names += [node_name(each) for each in node.input]
-                calls += called_functions(node)
-            while calls:
-                called = calls.pop()
-                function = self.functions.get(called)
-                if function is None or called in seen_functions:
-                    continue
-                seen_functions.add(called)
-                # All of a function, since what has side effects runs whether or not a result needs it.
-                for node in function.node_def:
-                    yield node, called
-                    calls += called_functions(node)
+        seen: set[str] = set()
+        while names:
+            name = names.pop()
+            node = self.nodes.get(name)
+            if node is None or name in seen:
+                continue
+            seen.add(name)
+            yield node, ""
+            names += [node_name(each) for each in node.input]
+            calls += called_functions(node)
+        for called, function in reached_functions(calls, self.functions).items():
+            # All of a function, since what has side effects runs whether or not a result needs it.
+            yield from ((node, called) for node in function.node_def)
 
 
 def _called_by_signatures(meta_graph: Any) -> list[str]:

@@ -144,3 +144,11 @@ def test_damaged_weights_are_refused(dense: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="dense"):
         convert(dense, tmp_path / "out.tload")
     assert not (tmp_path / "out.tload").exists()
+
+
+def test_a_file_that_contradicts_itself_is_left_to_tensorflow(dense: Path) -> None:
+    proto = saved_model.read_saved_model(dense)
+    assert stored_capture.read_stored(proto, dense, UNPROVEN)
+    for function in proto.meta_graphs[0].object_graph_def.concrete_functions.values():
+        function.bound_inputs[0] = 999
+    assert not stored_capture.read_stored(proto, dense, UNPROVEN)
