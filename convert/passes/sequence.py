@@ -18,10 +18,14 @@ from onnx_ir.passes.common import (
 
 from transload.convert.passes.bfloat16 import WidenBfloat16Pass
 from transload.convert.passes.canonical_names import CanonicalNamesPass
+from transload.convert.passes.constant_shapes import ConstantShapesPass
+from transload.convert.passes.gelu import GeluPass
 from transload.convert.passes.ir_version import SetIrVersionPass
+from transload.convert.passes.layer_normalization import LayerNormalizationPass
 from transload.convert.passes.metadata import TidyMetadataPass
 from transload.convert.passes.pool_padding import GuardPoolPaddingPass
 from transload.convert.passes.reduction_axes import CountAxesFromFrontPass
+from transload.convert.passes.rms_normalization import DivideByRootPass
 from transload.convert.passes.signed_operand import UnsignOperandPass
 from transload.convert.passes.skip_normalization import KeepResidualApartPass
 from transload.convert.passes.transposed_matmul import GuardTransposedMatMulPass
@@ -58,6 +62,10 @@ def portable_passes() -> tuple[ir.passes.PassBase, ...]:
     """The passes themselves."""
     return (
         SetIrVersionPass(),
+        LayerNormalizationPass(),
+        DivideByRootPass(),
+        GeluPass(),
+        ConstantShapesPass(),
         RemoveUnusedNodesPass(),
         RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]
         LiftConstantsToInitializersPass(size_limit=LIFT_ELEMENTS),

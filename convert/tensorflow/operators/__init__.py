@@ -2,6 +2,7 @@
 
 from transload.convert.tensorflow.operators import (
     arithmetic,
+    contraction,
     fourier,
     ordering,
     resizing,
@@ -18,6 +19,7 @@ __all__ = [
     "EXTENSIONS_DOMAIN",
     "OPERATORS",
     "arithmetic",
+    "contraction",
     "fourier",
     "ordering",
     "resizing",
