@@ -15,7 +15,9 @@ import numpy as np
 SIZES = (32, 48, 71, 75, 96, 128, 160, 192, 224, 331)
 """Sides of square images to try; the first that a model takes is used."""
 
-CALIBRATION_BATCH = 8
+CALIBRATION_PIXELS = 128 * 32 * 32
+"""Of a batch for statistics. Where the last layers see one pixel of each image, statistics of few images are so far off
+for other images that rounding errors grow to the size of the outputs, and TensorFlow's own answers mean nothing."""
 
 
 def names() -> list[str]:
@@ -44,7 +46,9 @@ def make(name: str) -> Any:
             if weight.name in ("gamma", "beta"):
                 center, spread = (1.0, 0.5) if weight.name == "gamma" else (0.0, 0.2)
                 weight.assign(rng.uniform(center - spread, center + spread, weight.shape))
-    model(rng.standard_normal((CALIBRATION_BATCH, *model.input_shape[1:])).astype(np.float32), training=True)
+    height, width, _ = model.input_shape[1:]
+    batch = max(8, CALIBRATION_PIXELS // (height * width))
+    model(rng.standard_normal((batch, *model.input_shape[1:])).astype(np.float32), training=True)
     return model
 
 
