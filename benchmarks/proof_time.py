@@ -27,7 +27,8 @@ from models import BENCHMARKS, Benchmark
 from transload.convert import selection
 from transload.convert.capture import Array, Capture, Feed, Reference
 from transload.convert.detect import detect_source
-from transload.convert.equivalence import Evidence, check_equivalence
+from transload.convert.equivalence.check import check_equivalence
+from transload.convert.equivalence.evidence import Evidence
 from transload.convert.equivalence.sides import LoadModel, Runner, load_for_check
 from transload.convert.options import ConvertOptions, parse_input_spec
 from transload.convert.pipeline import convert_source

@@ -9,7 +9,7 @@ from importlib.metadata import version
 import msgspec
 
 from transload.convert.capture import Alternatives, Capture
-from transload.convert.equivalence.sides import choose_tolerance
+from transload.convert.equivalence.tolerances import choose_tolerance
 from transload.convert.frozen_dimensions import freeze_dimensions
 from transload.convert.options import ConvertOptions
 from transload.convert.passes import find_library_domains

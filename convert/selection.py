@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transload.convert.capture import Alternatives, Capture
-from transload.convert.equivalence import Evidence, check_equivalence
-from transload.convert.equivalence.borrowed_weights import open_graph
+from transload.convert.equivalence.evidence import Evidence, without_proof
 from transload.convert.error_lines import first_line
 from transload.convert.options import ConvertOptions
 from transload.convert.passes import PassReport, find_unsupported, run_passes
-from transload.runtime import load
 from transload.serialize import Component, Package
 from transload.serialize.errors import (
     ExecutionError,
@@ -56,9 +54,14 @@ def prove(
     on_stage("equivalence")
     with tempfile.TemporaryDirectory(prefix="transload-") as scratch:
         path = Path(scratch) / "scratch.tload"
-        if options.proof != "none":
+        if options.proof == "none":
+            evidence = [without_proof(capture, options) for capture in captures]
+        else:
+            # Here and below: what runs graphs is imported where one is run. ONNX Runtime alone takes 18 MB.
+            from transload.convert.equivalence.check import check_equivalence
+
             _save(captures, make_interface, path)
-        evidence = [check_equivalence(capture, path, options) for capture in captures]
+            evidence = [check_equivalence(capture, path, options) for capture in captures]
     return [Proven(*each) for each in zip(captures, (report.notes for report in reports), evidence, strict=True)]
 
 
@@ -124,6 +127,9 @@ def _tell_apart(capture: Capture, make_interface: MakeInterface, options: Conver
     Raises:
         UnsupportedError, MismatchError: as `prove`.
     """
+    from transload.convert.equivalence.borrowed_weights import open_graph
+    from transload.convert.equivalence.check import check_equivalence
+
     [report] = _run_passes([capture], options, on_stage)
     on_stage("equivalence")
     runner = open_graph(capture, make_interface(capture), options.libraries)
@@ -197,6 +203,8 @@ def _describe_fewer(proven: Proven, alternatives: Alternatives) -> str:
 
 def _measure(candidates: list[Proven], make_interface: MakeInterface, options: ConvertOptions) -> dict[str, float]:
     """The shortest time of each for its example, in seconds; the candidates take turns."""
+    from transload.runtime.model import load
+
     with tempfile.TemporaryDirectory(prefix="transload-") as scratch:
         models = {}
         for each in candidates:

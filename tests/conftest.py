@@ -16,7 +16,7 @@ from loader import COMMAND, run_command
 # Some tests import TensorFlow or Keras before transload does; see convert/tensorflow/framework.py.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
-from transload.runtime import replay
+from transload.runtime.verify import replay
 from transload.serialize import Package
 from transload.serialize.errors import TransloadError
 

@@ -78,7 +78,7 @@ def test_layers_import_only_what_lies_below_them(layer: str) -> None:
 @pytest.mark.parametrize(
     ("layer", "line"),
     [
-        ("serialize", "from transload.runtime import load"),
+        ("serialize", "from transload.runtime.model import load"),
         ("runtime", "import transload.convert.options"),
         ("runtime", "from transload import convert"),
         ("convert", "from transload.cli import main"),
@@ -130,6 +130,22 @@ def test_importing_transload_imports_no_framework_and_no_command_line() -> None:
     heavy = sorted(FRAMEWORKS | COMMAND_LINE | {"onnx_ir", "sympy"})
     code = f"import sys, transload; print(sorted(set({heavy}) & set(sys.modules)))"
     assert run_python(code) == "[]"
+
+
+def test_a_conversion_without_a_proof_needs_no_runtime() -> None:
+    """18 MB, which count beside a small model. The graph goes through every pass; nothing runs it."""
+    code = (
+        "import sys, tensorflow as tf\n"
+        "from transload.convert.detect import detect_source\n"
+        "from transload.convert.options import ConvertOptions\n"
+        "from transload.convert.pipeline import convert_source\n"
+        "source = detect_source(tf.function(lambda x: x + 1.0, input_signature=[tf.TensorSpec([None, 2])]))\n"
+        "convert_source(source, ConvertOptions(proof='none'))\n"
+        "print('onnxruntime' in sys.modules)\n"
+        "convert_source(source, ConvertOptions(proof='quick'))\n"
+        "print('onnxruntime' in sys.modules)"
+    )
+    assert run_python(code).split() == ["False", "True"]
 
 
 def test_running_a_package_needs_no_framework() -> None:

@@ -29,7 +29,7 @@ LOADED = (
     "transload.convert.pipeline",
     "transload.convert.detect",
     "transload.convert.torch.module",
-    "transload.runtime",
+    "transload.runtime.model",
 )
 """The modules that import all others which a conversion needs."""
 

@@ -14,7 +14,7 @@ from benchmarks.mutation.equivalent import prove_equivalent
 from benchmarks.mutation.models import Model
 from benchmarks.mutation.operators import OPERATORS, Operator
 from transload.convert.capture import Array, Capture
-from transload.convert.equivalence import check_equivalence
+from transload.convert.equivalence.check import check_equivalence
 from transload.convert.equivalence.graph_runs import run_in_runtime
 from transload.convert.equivalence.sides import Runner
 from transload.convert.options import ConvertOptions

@@ -18,8 +18,7 @@ from transload.convert.options import ConvertOptions, InputSpec, make_example
 from transload.convert.passes import run_passes
 from transload.convert.pipeline import capture_source
 from transload.convert.source import Source, SourceKind
-from transload.runtime import load
-from transload.runtime.model import Model
+from transload.runtime.model import Model, load
 from transload.serialize import open_package
 from transload.serialize.errors import UsageError
 from transload.serialize.interface import Interface, input_tensors

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from transload.convert.capture import Array, Capture, Feed, Reference
 from transload.convert.compare.models import Opened, Run, fits
 from transload.convert.compare.result import Match
-from transload.convert.equivalence.sides import Runner, Sides, choose_tolerance
+from transload.convert.equivalence.sides import Runner, Sides
+from transload.convert.equivalence.tolerances import choose_tolerance
 from transload.convert.error_lines import first_line
 from transload.convert.options import ConvertOptions, InputSpec, make_example
 from transload.serialize.errors import ExecutionError, MismatchError, TransloadError

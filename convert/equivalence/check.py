@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,6 +12,7 @@ from transload.convert.equivalence.branches import Coverage, search_inputs, watc
 from transload.convert.equivalence.case import Checked, check_inputs, check_repetition
 from transload.convert.equivalence.dimensions import find_variables
 from transload.convert.equivalence.dynamic_check import DynamicEvidence, check_dimensions
+from transload.convert.equivalence.evidence import Evidence, without_proof
 from transload.convert.equivalence.inputs import InputSet, Sampler, choose_inputs, plan_samplers
 from transload.convert.equivalence.response import describe_unmoved, find_responding
 from transload.convert.equivalence.sides import LoadModel, Sides, load_for_check, open_sides
@@ -25,26 +25,6 @@ from transload.serialize.interface import Case, Proof, Tolerance
 
 VECTOR_LIMIT_BYTES = 4 << 20
 """Vectors beyond the first are left out when all would be larger together."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the check found.
-
-    Args:
-        proof: Level, every input set tried, and sentences for the user.
-        vectors: Recorded inputs with the source's outputs.
-        dynamic: The dimensions that may be called dynamic, by name.
-        steps: Of these, those that vary in steps only, with their steps.
-        tolerances: Bounds with a noise term, by output name. Only where a vector is recorded on which the package is
-        as near the truth as the source but outside the plain bound: whoever replays it has no truth at hand.
-    """
-
-    proof: Proof
-    vectors: tuple[VectorSet, ...] = ()
-    dynamic: frozenset[str] = frozenset()
-    steps: Mapping[str, int] = field(default_factory=dict)
-    tolerances: dict[str, Tolerance] = field(default_factory=dict)
 
 
 def check_equivalence(
@@ -65,9 +45,9 @@ def check_equivalence(
         MismatchError: source and package differ, or a dimension for which the user asked is frozen.
         UsageError: the source takes none of the inputs that were tried.
     """
-    variables = find_variables(capture, options)
     if options.proof == "none":
-        return Evidence(Proof("none"), dynamic=frozenset(name for each in variables for name in each.names))
+        return without_proof(capture, options)
+    variables = find_variables(capture, options)
     quick = options.proof == "quick"
     load_model = load_model or partial(load_for_check, libraries=options.libraries)
     sides = open_sides(capture, package_path, options, load_model)

@@ -15,13 +15,13 @@ import onnx_ir as ir
 from transload.convert.capture import Array, Capture, Feed
 from transload.convert.equivalence.graph_runs import weight_bytes
 from transload.convert.equivalence.quantized_outputs import find_steps
+from transload.convert.equivalence.tolerances import choose_tolerance
 from transload.convert.error_lines import first_line
 from transload.convert.options import ConvertOptions
 from transload.convert.passes.metadata import SOURCE_KEY
-from transload.runtime import load
-from transload.runtime.comparison import DEFAULT_TOLERANCES, EXACT
+from transload.runtime.model import load
 from transload.serialize.errors import ExecutionError, MismatchError, UsageError
-from transload.serialize.interface import Tensor, Tolerance
+from transload.serialize.interface import Tolerance
 
 LARGE_BYTES = 16 << 20
 """Of weights, beyond which a model is large."""
@@ -119,15 +119,6 @@ def open_sides(capture: Capture, path: Path, options: ConvertOptions, load_model
         {name: choose_tolerance(tensor, options) for name, tensor in tensors.items()},
         find_steps(capture.model),
         is_large=weight_bytes(capture.model) >= LARGE_BYTES,
-    )
-
-
-def choose_tolerance(tensor: Tensor, options: ConvertOptions) -> Tolerance:
-    """The bound for an output: the standard's for its dtype, or what the user gave."""
-    standard = DEFAULT_TOLERANCES.get(tensor.dtype, EXACT)
-    return Tolerance(
-        rtol=standard.rtol if options.rtol is None else options.rtol,
-        atol=standard.atol if options.atol is None else options.atol,
     )
 
 

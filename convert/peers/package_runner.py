@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from transload.convert.peers.runners import Run
-from transload.runtime import load
+from transload.runtime.model import load
 
 
 def open_model(source: str, threads: int) -> Run:

@@ -11,7 +11,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from transload.api import convert_model
-    from transload.runtime import Model, load, verify
+    from transload.runtime.model import Model, load
+    from transload.runtime.verify import verify
     from transload.serialize import Package
     from transload.serialize.errors import (
         ExecutionError,
@@ -43,9 +44,9 @@ __all__ = [
 
 _HOMES = {
     "convert_model": "transload.api",
-    "Model": "transload.runtime",
-    "load": "transload.runtime",
-    "verify": "transload.runtime",
+    "Model": "transload.runtime.model",
+    "load": "transload.runtime.model",
+    "verify": "transload.runtime.verify",
     "Package": "transload.serialize",
 }
 """The modules of the names above; all others are errors."""

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from packages import Members, linear_component, rebuild
 
 from transload.cli import main
-from transload.runtime import load
+from transload.runtime.model import load
 from transload.serialize import Component, Package, VectorSet
 from transload.serialize.dtypes import DTYPES, numpy_dtype
 

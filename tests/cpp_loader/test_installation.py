@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from loader import BUILD, PACKAGES, ROOT, output_of
 
-from transload.runtime import load
+from transload.runtime.model import load
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 from loader import BUILD, COMMAND, FLOAT32, LIBRARY, PACKAGES, ROOT, Loader, LoaderError, output_of
 from packages import linear_component
 
-from transload.runtime import load
+from transload.runtime.model import load
 from transload.serialize import Package
 
 HEADER = ROOT / "cpp_loader" / "include" / "transload" / "transload.h"

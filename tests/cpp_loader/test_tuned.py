@@ -20,8 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 from packages import linear_component, rebuild
 
 from transload.convert.passes.tuned_sets import make_graphs
-from transload.runtime import load
 from transload.runtime.configuration import Configuration
+from transload.runtime.model import load
 from transload.runtime.tuning.build import optimised_files, store_entry
 from transload.runtime.tuning.cache import entry_path
 from transload.runtime.tuning.embed import embed_variant

@@ -13,8 +13,8 @@ import torch
 from onnx import TensorProto, helper
 from packages import linear_component
 
-from transload.runtime import Model, load
 from transload.runtime.feed import FeedChecker, check_feed
+from transload.runtime.model import Model, load
 from transload.serialize import Component, Package
 from transload.serialize.errors import UsageError
 from transload.serialize.interface import Dict, Interface, Proof, SourceRecord, Tensor, Tolerance

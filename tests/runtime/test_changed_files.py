@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from packages import WIDTH, linear_component
 
-from transload.runtime import load
-from transload.runtime.model import load_component
+from transload.runtime.model import load, load_component
 from transload.serialize import Package, open_package
 from transload.serialize.errors import ExecutionError, PackageError
 

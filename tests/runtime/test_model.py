@@ -15,8 +15,8 @@ import onnxruntime as ort
 import pytest
 from packages import WIDTH, linear_component, table_component
 
-from transload.runtime import load
 from transload.runtime.device import choose_providers
+from transload.runtime.model import load
 from transload.serialize import Package, open_package
 from transload.serialize.errors import ExecutionError, PackageError, UnsupportedError, UsageError
 
@@ -142,7 +142,7 @@ MEASURE_PRIVATE_MEMORY = """
 import re, sys
 from pathlib import Path
 import onnxruntime
-import transload.runtime as runtime
+import transload.runtime.model as runtime
 def dirty_kib():
     return int(re.search(r"Private_Dirty:\\s+(\\d+)", Path("/proc/self/smaps_rollup").read_text())[1])
 runtime.load(sys.argv[1], threads=1)

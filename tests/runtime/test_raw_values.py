@@ -11,7 +11,7 @@ import onnxruntime as ort
 import pytest
 from onnx import helper
 
-from transload.runtime import load
+from transload.runtime.model import load
 from transload.runtime.raw_values import RAW_DTYPES, make_value, read_value
 from transload.serialize import Component, Package
 from transload.serialize.dtypes import ONNX_NUMBER, numpy_dtype

@@ -18,7 +18,7 @@ def files_after(code: str, home: Path) -> list[str]:
     return sorted(path.name for path in home.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("module", ["transload.runtime", "transload.convert.onnx.onnx_file"])
+@pytest.mark.parametrize("module", ["transload.runtime.model", "transload.convert.onnx.onnx_file"])
 def test_nothing_is_kept_in_the_user_s_folder(module: str, tmp_path: Path) -> None:
     assert files_after(f"import {module}, onnxruntime", tmp_path / "home") == []
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from packages import WIDTH, linear_component
 
-from transload.runtime import replay, verify
+from transload.runtime.verify import replay, verify
 from transload.serialize import Package, VectorSet
 from transload.serialize.errors import MismatchError
 from transload.serialize.interface import Tolerance

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np, onnx_ir as ir
 from onnx import TensorProto, helper
 from packages import table_component
-from transload.runtime import load
+from transload.runtime.model import load
 from transload.serialize import Component, Package, open_package
 
 nodes, names = [], [f"table_{{i}}" for i in range({TABLES})]

@@ -16,7 +16,7 @@ import onnxruntime as ort
 import pytest
 from packages import WIDTH, linear_component
 
-from transload.runtime import load
+from transload.runtime.model import load
 from transload.serialize import Component, Package, open_package
 from transload.serialize.errors import PackageError, UsageError
 from transload.serialize.folder import pack_folder, unpack_package

@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 
 from transload.cli.convert import parse_size
-from transload.runtime import load
+from transload.runtime.model import load
 from transload.serialize import open_package
 
 Command = Callable[..., Result]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from transload.runtime import load
+from transload.runtime.model import load
 from transload.serialize import open_package
 
 Command = Callable[..., Result]

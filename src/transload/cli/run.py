@@ -11,7 +11,7 @@ import numpy as np
 
 from transload.cli.command import Command, libraries_option
 from transload.convert.npz import read_npz, write_npz
-from transload.runtime import load
+from transload.runtime.model import load
 from transload.serialize.dtypes import numpy_dtype
 from transload.serialize.interface import Interface, input_tensors, output_tensors
 

@@ -19,7 +19,7 @@ from transload.convert.compare.result import ComparedComponent, Comparison
 from transload.convert.detect import detect_source
 from transload.convert.options import ConvertOptions, InputSpec
 from transload.convert.pipeline import convert_source
-from transload.runtime import load
+from transload.runtime.model import load
 from transload.runtime.tuning.tune import tune_component
 from transload.serialize import Package, open_package
 from transload.serialize.errors import UnsupportedError, UsageError

@@ -14,7 +14,8 @@ import torch
 from onnx import helper, numpy_helper
 
 from transload.convert.capture import Array, Capture, Feed
-from transload.convert.equivalence import Evidence, check_equivalence
+from transload.convert.equivalence.check import check_equivalence
+from transload.convert.equivalence.evidence import Evidence
 from transload.convert.equivalence.sides import LoadModel
 from transload.convert.options import ConvertOptions, InputSpec
 from transload.serialize.dtypes import dtype_from_numpy

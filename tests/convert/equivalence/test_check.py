@@ -14,9 +14,10 @@ from captures import FunctionReference, StubRunner, capture, check, graph, randn
 from onnx import helper
 
 from transload.convert.capture import Array, Capture, Feed
-from transload.convert.equivalence import Evidence, check_equivalence
+from transload.convert.equivalence.check import check_equivalence
+from transload.convert.equivalence.evidence import Evidence
 from transload.convert.options import ConvertOptions
-from transload.runtime import verify
+from transload.runtime.verify import verify
 from transload.serialize import Component, Package
 from transload.serialize.errors import MismatchError, UsageError
 from transload.serialize.interface import Interface, Proof, Tolerance

@@ -19,8 +19,8 @@ from onnx import TensorProto, helper, numpy_helper
 from packages import WIDTH, linear_component
 
 from transload.convert.passes.tuned_sets import make_graphs
-from transload.runtime import load, verify
 from transload.runtime.configuration import Configuration
+from transload.runtime.model import load
 from transload.runtime.tuning import key as key_module
 from transload.runtime.tuning.build import optimised_files, portable_files, store_entry
 from transload.runtime.tuning.cache import clear_cache, entry_path, find_tuned, list_cache, tuned_folder
@@ -28,6 +28,7 @@ from transload.runtime.tuning.embed import embed_variant
 from transload.runtime.tuning.entry import TunedVariant, TuningRecord, read_entry
 from transload.runtime.tuning.key import make_key
 from transload.runtime.tuning.tune import Tuning, embed_component, tune_component
+from transload.runtime.verify import verify
 from transload.serialize import Component, Package, PackageFile, VectorSet, open_package, pack_folder, unpack_package
 from transload.serialize.errors import MismatchError, PackageError, UsageError
 from transload.serialize.interface import Interface, Proof, SourceRecord, State, Tensor, Tolerance
@@ -354,7 +355,7 @@ MEASURE_PRIVATE_MEMORY = """
 import re, sys
 from pathlib import Path
 import numpy as np
-import transload.runtime as runtime
+import transload.runtime.model as runtime
 def anonymous_kib():
     return int(re.search(r"Anonymous:\\s+(\\d+)", Path("/proc/self/smaps_rollup").read_text())[1])
 runtime.load(sys.argv[1], threads=1, tuned=False)
