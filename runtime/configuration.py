@@ -19,6 +19,9 @@ LEVELS: dict[Level, ort.GraphOptimizationLevel] = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 
+THREAD_OPTIONS = {"OpenVINOExecutionProvider": "num_of_threads"}
+"""The option by which a provider takes the number of threads, where it has threads of its own."""
+
 FATAL_ONLY = 4
 """ONNX Runtime's log level for a session: what matters comes as an exception, the rest is chatter on stderr."""
 
@@ -72,4 +75,9 @@ def session_options(configuration: Configuration, folder: str) -> ort.SessionOpt
 
 def provider_list(configuration: Configuration) -> Providers:
     """The providers of a configuration, best first, the CPU's last."""
-    return [CPU] if configuration.provider == CPU else [configuration.provider, CPU]
+    name = configuration.provider
+    if name == CPU:
+        return [CPU]
+    if configuration.threads and name in THREAD_OPTIONS:
+        return [(name, {THREAD_OPTIONS[name]: str(configuration.threads)}), CPU]
+    return [name, CPU]

@@ -6,10 +6,11 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from transload.runtime.configuration import Configuration
+from transload.runtime.configuration import Configuration, provider_list
 from transload.runtime.tuning import search as search_module
 from transload.runtime.tuning.search import Check, Graph, TuningReport, find_fastest
 from transload.serialize.errors import MismatchError
@@ -96,6 +97,23 @@ def test_every_dimension_is_tried() -> None:
         if getattr(trial.configuration, name) != getattr(start, name)
     }
     assert {"threads", "level", "arena", "prepack", "flush_to_zero"} <= tried
+
+
+def test_a_provider_that_is_there_is_tried_with_and_without_fusions(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "OpenVINOExecutionProvider"
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [name, "CPUExecutionProvider"])
+    # The provider itself is in another build of ONNX Runtime, which warns and runs on the CPU.
+    with pytest.warns(UserWarning, match="not in available provider names"):
+        report = find_fastest({"portable": scaled(2)}, [CHECK], seconds_per_trial=0.01)
+    tried = {trial.configuration.level for trial in report.trials if trial.configuration.provider == name}
+    assert tried == {"all", "disable"}
+
+
+def test_a_provider_with_threads_of_its_own_is_told_how_many() -> None:
+    name = "OpenVINOExecutionProvider"
+    assert provider_list(Configuration(2, provider=name)) == [(name, {"num_of_threads": "2"}), "CPUExecutionProvider"]
+    assert provider_list(Configuration(0, provider=name)) == [name, "CPUExecutionProvider"]
+    assert provider_list(Configuration(2)) == ["CPUExecutionProvider"]
 
 
 def test_a_portable_graph_that_is_wrong_here_is_an_error() -> None:
