@@ -11,7 +11,7 @@ from transload.convert.tensorflow.decompositions import COMPLEX_RULES, LIST_RULE
 from transload.convert.tensorflow.decompositions.complex_numbers import TRANSFORMS
 from transload.convert.tensorflow.framework import tf
 from transload.convert.tensorflow.function_graphs import FunctionGraphs
-from transload.convert.tensorflow.graph_nodes import BRANCHES, CASES, LOOPS
+from transload.convert.tensorflow.graph_nodes import BRANCHES, CALLS, CASES, LOOPS
 from transload.convert.tensorflow.loop_lists import find_free_lists
 from transload.serialize.errors import UnsupportedError, UnsupportedOperation
 
@@ -19,8 +19,6 @@ Value = Any
 """A tensor of the new graph, a Complex or a TensorList."""
 
 Branch = Callable[[], list[Value]]
-
-CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
 LIST_MAKERS = frozenset({"EmptyTensorList", "TensorListReserve"})
 """Their rules look for what is written to the list, in functions too."""

@@ -12,6 +12,9 @@ LOOPS = frozenset({"While", "StatelessWhile"})
 BRANCHES = frozenset({"If", "StatelessIf"})
 """Their first input chooses one of two functions, `then_branch` and `else_branch`."""
 
+CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+"""They give what a function `f` gives."""
+
 CASES = frozenset({"Case", "StatelessCase"})
 """Their first input is the number of one of `branches`."""
 
@@ -67,14 +70,16 @@ def rewrite(node: Any, op: str, attributes: Mapping[str, Any], inputs: Sequence[
         node.input[:] = inputs
 
 
-def ancestors(graph_def: Any, wanted: Collection[str]) -> dict[str, frozenset[str]]:
-    """Which of the wanted nodes come before each node of the main graph, by data or control inputs.
+def ancestors(nodes: Iterable[Any], wanted: Collection[str]) -> dict[str, frozenset[str]]:
+    """Which of the wanted nodes come before each node of a graph or function, by data or control inputs.
 
     Raises:
         CycleError: the graph has loops as TensorFlow 1 wrote them.
     """
-    inputs = {node.name: [node_name(name) for name in node.input] for node in graph_def.node}
+    inputs = {node.name: [node_name(name) for name in node.input] for node in nodes}
     found: dict[str, frozenset[str]] = {}
     for name in TopologicalSorter(inputs).static_order():
-        found[name] = frozenset(wanted).intersection(inputs[name]).union(*(found[each] for each in inputs[name]))
+        # The arguments of a function are no nodes.
+        given = inputs.get(name, [])
+        found[name] = frozenset(wanted).intersection(given).union(*(found[each] for each in given))
     return found

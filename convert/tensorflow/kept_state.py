@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from graphlib import CycleError
 from typing import Any
 
 import numpy as np
 
 from transload.convert.capture import Array
 from transload.convert.tensorflow.framework import dtype_name, tf
-from transload.convert.tensorflow.graph_nodes import all_nodes, ancestors, data_inputs, node_name, rewrite
+from transload.convert.tensorflow.graph_nodes import all_nodes, called_functions, node_name, reached_functions, rewrite
 from transload.convert.tensorflow.tf2onnx_adapter import inline
-from transload.serialize.errors import UnsupportedError, UnsupportedOperation
+from transload.convert.tensorflow.threaded_variables import CARRIED, Body, Content, refuse, thread, writes_to
 from transload.serialize.interface import Tensor
 
 _CHANGING_PREFIXES = ("ResourceScatter", "ResourceApply", "ResourceSparseApply", "Apply", "SparseApply")
@@ -53,12 +52,6 @@ def changes_variable(op_type: str) -> bool:
     return op_type in _CHANGING or op_type.startswith(_CHANGING_PREFIXES)
 
 
-CARRIED = frozenset({"AssignAddVariableOp", "AssignSubVariableOp", "AssignVariableOp"})
-"""The changes that a graph without variables can express: the variable's next value is one of its outputs."""
-
-READ = "ReadVariableOp"
-
-
 @dataclass(frozen=True)
 class KeptVariable:
     """A variable that a function changes, as state of the component.
@@ -82,7 +75,9 @@ def keeps_state(function: Any) -> bool:
         UnsupportedError: it writes in another way; each operation that does is listed.
     """
     changing = [node for node in all_nodes(function.graph.as_graph_def()) if changes_variable(node.op)]
-    _refuse([node for node in changing if node.op not in CARRIED])
+    refuse(
+        [node for node in changing if node.op not in CARRIED], "it changes a variable, which the next call would read"
+    )
     return bool(changing)
 
 
@@ -100,29 +95,27 @@ def without_state(
         taken: Our names of inputs and outputs.
 
     Raises:
-        UnsupportedError: variables are changed in loops or branches, or otherwise touched than read and assigned as a
-            whole, or in no certain order.
+        UnsupportedError: variables are otherwise touched than read and assigned as a whole, or in no certain order.
     """
     graph_def = function.graph.as_graph_def()
     captured = [inner.name for _, inner in function.graph.captures]
     graph_def = inline(graph_def, [*inputs, *captured], [*outputs, _fetch_changes(graph_def)])
-    _refuse(
-        [node for each in graph_def.library.function for node in each.node_def if changes_variable(node.op)],
-        "it changes a variable inside of a loop or branch",
-    )
     variables = {id(variable.handle): variable for variable in function.graph.variables}
-    touching = _find_touching(graph_def, [node_name(name) for name in captured])
-    before = _order(graph_def, {node.name for nodes in touching.values() for node in nodes})
+    main = Body(graph_def.node, graph_def.library)
     kept: dict[str, KeptVariable] = {}
     results = []
     for outer, inner in function.graph.captures:
         name = node_name(inner.name)
-        if name in touching:
-            kept[inner.name] = _name(variables[id(outer)], taken)
+        if any(writes_to(node, name, graph_def.library) for node in graph_def.node):
+            variable = variables[id(outer)]
+            kept[inner.name] = _name(variable, taken)
             taken = {*taken, kept[inner.name].input.name, kept[inner.name].output.name}
-            results.append(_thread(touching[name], name, before))
+            content = Content(variable.dtype.as_datatype_enum, variable.shape.as_proto())
+            results.append(_tensor(thread(main, name, content)))
             node = next(node for node in graph_def.node if node.name == name)
-            rewrite(node, "Placeholder", {"dtype": touching[name][0].attr["T"]})
+            rewrite(node, "Placeholder", {})
+            node.attr["dtype"].type = content.dtype
+    _drop_unused_functions(graph_def)
     shapes = {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in function.inputs}
     shapes |= {name: tf.TensorSpec(each.variable.shape, each.variable.dtype) for name, each in kept.items()}
 
@@ -151,14 +144,8 @@ def _fetch_changes(graph_def: Any) -> str:
     return f"{node.name}:0"
 
 
-def _find_touching(graph_def: Any, captured: Sequence[str]) -> dict[str, list[Any]]:
-    """The nodes that touch each captured variable which one of them changes, by the variable's node."""
-    found: dict[str, list[Any]] = {name: [] for name in captured}
-    for node in graph_def.node:
-        for name in dict.fromkeys(map(node_name, data_inputs(node))):
-            if name in found:
-                found[name].append(node)
-    return {name: nodes for name, nodes in found.items() if any(changes_variable(node.op) for node in nodes)}
+def _tensor(name: str) -> str:
+    return name if ":" in name else f"{name}:0"
 
 
 def _name(variable: Any, taken: Collection[str]) -> KeptVariable:
@@ -171,53 +158,14 @@ def _name(variable: Any, taken: Collection[str]) -> KeptVariable:
     return KeptVariable(variable, *tensors, np.array(variable.numpy()))
 
 
-def _thread(users: Sequence[Any], placeholder: str, before: Mapping[str, frozenset[str]]) -> str:
-    """Rewrite what touches one variable into data flow from the placeholder; the tensor of its last value."""
-    _refuse(
-        [node for node in users if node.op not in (READ, *CARRIED)], "it touches a variable that the function changes"
-    )
-    writes = [node for node in users if node.op in CARRIED]
-    writes.sort(key=lambda node: sum(other.name in before[node.name] for other in writes))
-    unordered = [
-        node
-        for node in users
-        for write in writes
-        if node is not write and write.name not in before[node.name] and node.name not in before[write.name]
-    ]
-    _refuse(unordered, "nothing says whether it comes before or after another that touches the same variable")
-    values = [placeholder, *(write.name for write in writes)]
-    for node in users:
-        # The writes are in order, so those before a node are the first ones.
-        current = values[sum(write.name in before[node.name] for write in writes)]
-        dtype, data = node.attr["dtype"], list(data_inputs(node))
-        control = [name for name in node.input if name.startswith("^")]
-        if node.op in ("AssignAddVariableOp", "AssignSubVariableOp"):
-            op, inputs = "AddV2" if node.op == "AssignAddVariableOp" else "Sub", [current, data[1]]
-        else:
-            op, inputs = "Identity", [current if node.op == READ else data[1]]
-        rewrite(node, op, {"T": dtype}, [*inputs, *control])
-    return f"{values[-1]}:0"
-
-
-def _order(graph_def: Any, touching: Collection[str]) -> dict[str, frozenset[str]]:
-    try:
-        return ancestors(graph_def, touching)
-    except CycleError as error:
-        raise UnsupportedError(
-            "The function keeps state in its variables from call to call, and has loops as TensorFlow 1 wrote them.",
-            hint="Pass states as inputs and outputs.",
-        ) from error
+def _drop_unused_functions(graph_def: Any) -> None:
+    """Those that still change variables are among them."""
+    functions = {function.signature.name: function for function in graph_def.library.function}
+    reached = reached_functions((name for node in graph_def.node for name in called_functions(node)), functions)
+    unused = [place for place, name in enumerate(functions) if name not in reached]
+    for place in reversed(unused):
+        del graph_def.library.function[place]
 
 
 def _calls(node: Any) -> bool:
-    return any(attribute.HasField("func") for attribute in node.attr.values())
-
-
-def _refuse(nodes: Sequence[Any], reason: str = "it changes a variable, which the next call would read") -> None:
-    found = tuple(UnsupportedOperation(node.op, f"node {node.name!r}", reason) for node in nodes)
-    if found:
-        raise UnsupportedError(
-            "The function keeps state in its variables from call to call.",
-            operations=found,
-            hint="Build layers without stateful=True, pass states as inputs and outputs, or switch training off.",
-        )
+    return any(attribute.func.name or attribute.list.func for attribute in node.attr.values())

@@ -16,6 +16,7 @@ from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectG
 from transload.convert.capture import Array
 from transload.convert.tensorflow.framework import silence, tf
 from transload.convert.tensorflow.graph_nodes import (
+    CALLS,
     called_functions,
     data_inputs,
     node_name,
@@ -26,8 +27,6 @@ from transload.convert.tensorflow.kept_state import changes_variable
 from transload.convert.tensorflow.separated_weights import CapturedWeight, weigh
 from transload.convert.tensorflow.twin_signatures import WRAPPING
 from transload.serialize.errors import SourceError
-
-_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 """Where a checkpoint keeps which of its tensors belongs to which object (tensorflow/python/trackable/base.py)."""
@@ -109,7 +108,7 @@ def read_signature(meta_graph: Any, name: str, variables: StoredVariables) -> St
     nodes = {node.name: node for node in meta_graph.graph_def.node}
     calls = {node_name(info.name) for info in signature.outputs.values()}
     call = nodes.get(next(iter(calls))) if len(calls) == 1 else None
-    if call is None or call.op not in _CALLS or any(info.WhichOneof("encoding") != "name" for info in infos):
+    if call is None or call.op not in CALLS or any(info.WhichOneof("encoding") != "name" for info in infos):
         return None
     functions = {function.signature.name: function for function in meta_graph.graph_def.library.function}
     wrapper = functions[call.attr["f"].func.name]

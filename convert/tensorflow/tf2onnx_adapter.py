@@ -19,6 +19,7 @@ from transload.convert.platform import return_free_memory
 from transload.convert.tensorflow.framework import silence, tf
 from transload.convert.tensorflow.graph_nodes import CASES, all_nodes
 from transload.convert.tensorflow.late_protobufs import write_protobufs_late
+from transload.convert.tensorflow.loop_numbers import ScalarLoopNumbersPass
 from transload.convert.tensorflow.node_order import keep_order, restart_names
 from transload.convert.tensorflow.operators import EXTENSIONS_DOMAIN, tf2onnx_handlers
 from transload.convert.tensorflow.opset import TF2ONNX_OPSET, raise_opset
@@ -217,6 +218,7 @@ def _try_to_convert(parse: Callable[[], Any], target: Target, catch_errors: bool
         with write_protobufs_late():
             optimized = tf2onnx.optimizer.optimize_graph(converted, catch_errors=catch_errors, optimizers=OPTIMIZERS)
         written = unprotect_rounding(_to_ir(optimized.make_model("")))
+        ScalarLoopNumbersPass()(written)
         model = raise_opset(ReduceBeforeTransposePass()(written).model, target.opset)
     # tf2onnx leaves TensorFlow's operations in the graph and says so only in its log, whose words may change.
     _refuse(find_unsupported(model, with_libraries=target.with_extensions))

@@ -8,6 +8,8 @@ from transload.convert.tensorflow.decompositions.registry import decomposition
 from transload.convert.tensorflow.framework import tf
 from transload.serialize.errors import UnsupportedError
 
+SLICE_MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+
 
 @decomposition("OneHot")
 def one_hot(op: Any, indices: Any, depth: Any, on_value: Any, off_value: Any) -> Any:
@@ -34,6 +36,16 @@ def inplace(op: Any, x: Any, rows: Any, values: Any) -> Any:
         "InplaceSub": tf.tensor_scatter_nd_sub,
     }[op.type]
     return function(x, tf.reshape(rows, [-1, 1]), values)
+
+
+@decomposition("TensorStridedSliceUpdate")
+def strided_slice_update(op: Any, x: Any, begin: Any, end: Any, strides: Any, values: Any) -> Any:
+    """The slice of the places' numbers tells where the values go, whatever the masks say."""
+    places = tf.reshape(tf.range(tf.size(x)), tf.shape(x))
+    masks = {name: op.get_attr(name) for name in SLICE_MASKS}
+    taken = tf.raw_ops.StridedSlice(input=places, begin=begin, end=end, strides=strides, **masks)
+    flat = tf.tensor_scatter_nd_update(tf.reshape(x, [-1]), tf.reshape(taken, [-1, 1]), tf.reshape(values, [-1]))
+    return tf.ensure_shape(tf.reshape(flat, tf.shape(x)), x.shape)
 
 
 @decomposition("BroadcastArgs")

@@ -45,6 +45,9 @@ _SLICES: dict[str, Callable[[Any], Any]] = {
     "scatter_nd": lambda x: tf.scatter_nd([[0], [2], [0]], x[0], [4, 4]),
     "scatter_nd_of_elements": lambda x: tf.scatter_nd([[0, 1], [2, 3], [0, 1], [1, 1]], x[0, 0], [3, 4]),
     "scatter_nd_of_dynamic_shape": lambda x: tf.scatter_nd([[0], [0], [0]], x[0], [tf.shape(x)[0] + 1, 4]),
+    "slice_update": lambda x: tf.raw_ops.TensorStridedSliceUpdate(
+        input=x, begin=[0, 1], end=[1, 3], strides=[1, 1], value=x[:1, 2:4] * 2.0, begin_mask=1
+    ),
     "tensor_scatter_update": lambda x: tf.tensor_scatter_nd_update(x, [[0, 1]], [[9.0, 8.0, 7.0, 6.0]]),
     "tensor_scatter_add": lambda x: tf.tensor_scatter_nd_add(x, [[0, 1], [0, 1]], x[0, :2]),
     "tensor_scatter_sub": lambda x: tf.tensor_scatter_nd_sub(x, [[0, 1], [0, 1]], x[0, :2]),
