@@ -11,13 +11,13 @@ from onnx_ir.passes.common import ShapeInferencePass
 def maker(value: ir.Value | None, op_type: str) -> ir.Node | None:
     """The node that computes a value, if it is a standard operator of this type."""
     node = value.producer() if value is not None else None
-    return node if node is not None and _is(node, op_type) else None
+    return node if node is not None and is_standard(node, op_type) else None
 
 
 def readers(value: ir.Value, op_type: str) -> Iterator[ir.Node]:
     """The nodes that read a value and are a standard operator of this type, each once."""
     for node in dict.fromkeys(use.node for use in value.uses()):
-        if _is(node, op_type):
+        if is_standard(node, op_type):
             yield node
 
 
@@ -53,7 +53,7 @@ def squared(value: ir.Value | None) -> ir.Value | None:
 
 def mean_under_root(root: ir.Node) -> tuple[ir.Node, float] | None:
     """The mean and epsilon of which a node is `1 / sqrt(mean + epsilon)`, in float32; None where it is none."""
-    square_root = maker(root.inputs[0], "Sqrt") if _is(root, "Reciprocal") else None
+    square_root = maker(root.inputs[0], "Sqrt") if is_standard(root, "Reciprocal") else None
     total = maker(square_root.inputs[0], "Add") if square_root is not None else None
     for value in total.inputs if total is not None else ():
         mean = maker(value, "ReduceMean")
@@ -86,5 +86,15 @@ def _constant(value: ir.Value | None) -> ir.TensorProtocol | None:
     return None if value is None or value.is_graph_input() else ir.convenience.get_const_tensor(value)
 
 
-def _is(node: ir.Node, op_type: str) -> bool:
-    return node.op_type == op_type and node.domain in ("", "ai.onnx")
+def is_constant(value: ir.Value | None) -> bool:
+    """Whether what a value holds is known, however much it is."""
+    return (
+        value is not None
+        and not value.is_graph_input()
+        and (value.is_initializer() or ir.convenience.get_const_tensor(value) is not None)
+    )
+
+
+def is_standard(node: ir.Node, op_type: str | None = None) -> bool:
+    """Whether a node is one of ONNX's own operators, and this one."""
+    return node.domain in ("", "ai.onnx") and op_type in (None, node.op_type)

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from transload.convert.passes.constants import insert_constant
-from transload.convert.passes.matching import maker, mean_under_root, other_operand, readers, squared
+from transload.convert.passes.matching import is_constant, maker, mean_under_root, other_operand, readers, squared
 
 
 class DivideByRootPass(ir.passes.InPlacePass):
@@ -16,6 +16,7 @@ class DivideByRootPass(ir.passes.InPlacePass):
     Runtime's optimiser makes one operator of the second form, its scale included, and does not know the first.
 
     1. The product becomes a quotient, the square a power, if the mean is over the square of the same `x`, in float32.
+    2. `x * (1 / sqrt(…) * scale)`, as Keras writes it, becomes that quotient by the scale.
 
     Left alone: other element types, and products of the reciprocal with anything else.
     """
@@ -28,21 +29,36 @@ class DivideByRootPass(ir.passes.InPlacePass):
             x = squared(mean.inputs[0]) if mean is not None else None
             if mean is None or x is None:
                 continue
-            for product in list(readers(root.outputs[0], "Mul")):
-                if other_operand(product, root.outputs[0]) is x and product.graph is mean.graph:
-                    _divide(product, x, root.inputs[0])
+            for product, scale in _products(root.outputs[0], x):
+                if product.graph is mean.graph:
+                    _divide(product, x, root.inputs[0], scale)
                     _raise_to_two(mean, x)
                     modified = True
         return ir.passes.PassResult(model, modified)
 
 
-def _divide(product: ir.Node, x: ir.Value, square_root: ir.Value | None) -> None:
+def _products(root: ir.Value, x: ir.Value) -> list[tuple[ir.Node, ir.Value | None]]:
+    """The nodes that give `x * root`, and those that give `x * (root * scale)`, with the scale."""
+    found: list[tuple[ir.Node, ir.Value | None]] = []
+    for product in readers(root, "Mul"):
+        factor = other_operand(product, root)
+        if factor is x:
+            found.append((product, None))
+        elif is_constant(factor):
+            scaled = product.outputs[0]
+            found += [(last, factor) for last in readers(scaled, "Mul") if other_operand(last, scaled) is x]
+    return found
+
+
+def _divide(product: ir.Node, x: ir.Value, square_root: ir.Value | None, scale: ir.Value | None) -> None:
     assert product.graph is not None
-    quotient = ir.node("Div", [x, square_root])
-    quotient.metadata_props.update(product.metadata_props)
+    nodes = [ir.node("Div", [x, square_root])]
+    if scale is not None:
+        nodes.append(ir.node("Mul", [nodes[0].outputs[0], scale]))
+    nodes[-1].metadata_props.update(product.metadata_props)
     (result,) = product.outputs
-    quotient.outputs[0].type, quotient.outputs[0].shape = result.type, result.shape
-    ir.convenience.replace_nodes_and_values(product.graph, product, [product], [quotient], [result], quotient.outputs)
+    nodes[-1].outputs[0].type, nodes[-1].outputs[0].shape = result.type, result.shape
+    ir.convenience.replace_nodes_and_values(product.graph, product, [product], nodes, [result], nodes[-1].outputs)
 
 
 def _raise_to_two(mean: ir.Node, x: ir.Value) -> None:

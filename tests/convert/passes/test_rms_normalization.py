@@ -22,20 +22,26 @@ NODES = """
 square = Mul(x, x)  m = ReduceMean(square, last)  v = Add(m, epsilon)  s = Sqrt(v)  r = Reciprocal(s)
 n = Mul(x, r)  y = Mul(scale, n)
 """
+SCALED_ROOT = NODES.replace("n = Mul(x, r)  y = Mul(scale, n)", "n = Mul(r, scale)  y = Mul(x, n)")
 
 
 def model(nodes: str) -> onnx.ModelProto:
     return parse("(float[n, 4, 8] x, float[n, 4, 8] z) => (float[n, 4, 8] y)", nodes, WEIGHTS)
 
 
-def test_the_runtime_makes_one_operator_of_it_and_not_without(tmp_path: Path) -> None:
-    done, modified = rewrite(model(NODES), DivideByRootPass())
+@pytest.mark.parametrize("nodes", [NODES, SCALED_ROOT], ids=["torch", "keras"])
+def test_the_runtime_makes_one_operator_of_it_and_not_without(nodes: str, tmp_path: Path) -> None:
+    done, modified = rewrite(model(nodes), DivideByRootPass())
     assert modified
     assert optimized_operators(done, tmp_path) == ["SimplifiedLayerNormalization"]
-    assert "SimplifiedLayerNormalization" not in optimized_operators(model(NODES), tmp_path)
+    assert "SimplifiedLayerNormalization" not in optimized_operators(model(nodes), tmp_path)
 
 
-@pytest.mark.parametrize("nodes", [NODES, NODES.replace("Mul(x, x)", "Pow(x, two)")], ids=["product", "power"])
+@pytest.mark.parametrize(
+    "nodes",
+    [NODES, NODES.replace("Mul(x, x)", "Pow(x, two)"), SCALED_ROOT],
+    ids=["product", "power", "scaled-root"],
+)
 def test_the_values_stay(nodes: str) -> None:
     done, modified = rewrite(model(nodes), DivideByRootPass())
     assert modified
@@ -53,8 +59,9 @@ def test_the_values_stay(nodes: str) -> None:
         NODES.replace("Mul(x, x)", "Pow(x, three)"),
         NODES.replace("Sqrt(v)", "Exp(v)"),
         NODES.replace("Add(m, epsilon)", "Add(m, z)"),
+        SCALED_ROOT.replace("Mul(r, scale)", "Mul(r, z)"),
     ],
-    ids=["another", "no-square", "cube", "no-root", "no-epsilon"],
+    ids=["another", "no-square", "cube", "no-root", "no-epsilon", "no-scale"],
 )
 def test_what_is_no_such_normalization_stays(nodes: str) -> None:
     assert not rewrite(model(nodes), DivideByRootPass())[1]
