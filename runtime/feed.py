@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from transload.runtime.empty_sequences import refuse_empty
 from transload.runtime.structure import describe
 from transload.serialize.dimension_steps import find_steps
 from transload.serialize.dimension_sums import add_terms, find_sums
@@ -24,25 +25,41 @@ REMEMBERED_FORMS = 1024
 
 @dataclass(frozen=True)
 class FeedChecker:
-    """`check_feed` for one model, quick where names, dtypes and shapes have passed before."""
+    """`check_feed` for one model, quick where names, dtypes and shapes have passed before.
+
+    Args:
+        tensors, optional: As for `check_feed`.
+        refuses_empty: Whether the model must not see an empty tensor.
+    """
 
     tensors: Mapping[str, Tensor]
     optional: frozenset[str] = frozenset()
+    refuses_empty: bool = False
     _passed: set[Any] = field(default_factory=set, repr=False, compare=False)
 
     def check(self, feed: Mapping[str, Any]) -> Mapping[str, Any]:
-        """As `check_feed`; a feed of numpy arrays whose form has passed before is returned as it is."""
+        """As `check_feed`; a feed of numpy arrays whose form has passed before is returned as it is.
+
+        Raises:
+            ExecutionError: an input is empty, over which ONNX Runtime would end the process.
+        """
         try:
             form = tuple([(name, type(value), value.dtype, value.shape) for name, value in feed.items()])
             if form in self._passed:
                 return feed if type(feed) is dict else dict(feed)
         except (AttributeError, TypeError):
             # Lists and scalars have no dtype; some dtypes and shapes of frameworks cannot be hashed.
-            return check_feed(feed, self.tensors, self.optional)
-        checked = check_feed(feed, self.tensors, self.optional)
+            return self._check(feed)
+        checked = self._check(feed)
         # Only what passed through unchanged may skip the check: everything else is converted in it.
         if len(self._passed) < REMEMBERED_FORMS and all(checked[name] is value for name, value in feed.items()):
             self._passed.add(form)
+        return checked
+
+    def _check(self, feed: Mapping[str, Any]) -> dict[str, Any]:
+        checked = check_feed(feed, self.tensors, self.optional)
+        if self.refuses_empty:
+            refuse_empty({name: _form(value)[1] for name, value in checked.items()})
         return checked
 
 

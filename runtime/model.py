@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime as ort
 
 from transload.runtime.device import CPU, choose_providers
+from transload.runtime.empty_sequences import fails_on_empty
 from transload.runtime.feed import FeedChecker
 from transload.runtime.raw_values import RAW_DTYPES, make_value, read_value
 from transload.runtime.session import create_session, create_tuned_session, runtime_error
@@ -34,7 +35,8 @@ class Model:
 
     `variant` says which build of it runs: `portable`, or `tuned` where `transload tune` made one for this host. A call
     that the tuned one refuses (a convolution has no image without pixels, where a matrix product has no rows) is
-    answered by the portable one, which `make_portable` makes when it is needed first.
+    answered by the portable one, which `make_portable` makes when it is needed first. `refuses_empty` says that ONNX
+    Runtime would end the process over an empty input.
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class Model:
         session: ort.InferenceSession,
         variant: str = PORTABLE,
         make_portable: Callable[[], ort.InferenceSession] | None = None,
+        *,
+        refuses_empty: bool = False,
     ) -> None:
         self.component = component
         self.interface = interface
@@ -51,7 +55,7 @@ class Model:
         self._session = session
         self._make_portable = make_portable and functools.cache(make_portable)
         state = frozenset(state.input.name for state in interface.state)
-        self._feed = FeedChecker({tensor.name: tensor for tensor in input_tensors(interface)}, state)
+        self._feed = FeedChecker({tensor.name: tensor for tensor in input_tensors(interface)}, state, refuses_empty)
         self._outputs = [value.name for value in session.get_outputs()]
         tensors = (*input_tensors(interface), *output_tensors(interface))
         self._raw = frozenset(tensor.name for tensor in tensors if tensor.dtype in RAW_DTYPES)
@@ -228,11 +232,13 @@ def load_component(
     name = choose_component(package, component)
     interface = package.interface(name)
     providers = choose_providers(device)
+    refuses_empty = fails_on_empty(package.model_bytes(name))
     create = functools.partial(create_session, package, name, threads=threads, optimize=optimize, libraries=libraries)
     # A tuned graph has ONNX Runtime's own operators and no others.
     tuned = tuned and optimize and providers == [CPU] and not interface.operator_domains
     if tuned and (session := _open_tuned(package, name, threads)) is not None:
-        return Model(name, interface, session, TUNED, functools.partial(create, providers))
+        portable = functools.partial(create, providers)
+        return Model(name, interface, session, TUNED, portable, refuses_empty=refuses_empty)
     try:
         session = create(providers)
     except ExecutionError as error:
@@ -240,7 +246,7 @@ def load_component(
             raise
         logger.warning("The GPU cannot be used (%s); running on the CPU.", error.what.splitlines()[0])
         session = create([CPU])
-    return Model(name, interface, session)
+    return Model(name, interface, session, refuses_empty=refuses_empty)
 
 
 def _open_tuned(package: PackageFile, component: str, threads: int | None) -> ort.InferenceSession | None:

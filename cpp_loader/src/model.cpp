@@ -7,6 +7,7 @@
 
 #include "dimension_steps.h"
 #include "dimension_sums.h"
+#include "empty_sequences.h"
 #include "error.h"
 #include "host.h"
 #include "tuned.h"
@@ -27,6 +28,14 @@ std::optional<std::size_t> find_name(const std::vector<TensorInfo>& tensors, con
 }
 
 // A size that a named dimension has, and where it was first seen.
+void check_not_empty(const Tensor& tensor, const std::string& name, const std::string& where) {
+  if (std::find(tensor.shape.begin(), tensor.shape.end(), 0) == tensor.shape.end()) return;
+  throw Error(Status::execution,
+              "The input " + quoted(name) + " is empty, and ONNX Runtime's kernels for recurrent layers end the process " +
+                  "over that.",
+              "Leave such calls out; the result has no elements, or is the initial state.", where);
+}
+
 struct Seen {
   std::int64_t size;
   std::string where;
@@ -123,6 +132,7 @@ Model::Model(const Package& package, const std::string& component, const ort::Se
   const MappedFile& file = package.archive().file();
   where_ = "component " + quoted(name) + " of " + file.file_name();
   interface_ = package.interface(name);
+  refuses_empty_ = fails_on_empty(package.model_bytes(name));
   env_ = ort::create_env();
   // A tuned graph has ONNX Runtime's own operators and no others.
   const bool has_library = !interface_.operator_domains.empty();
@@ -196,6 +206,7 @@ std::vector<const Tensor*> Model::check_feed(const std::vector<Feed>& feed) cons
   for (std::size_t index = 0; index < found.size(); ++index) {
     if (found[index] != nullptr) {
       check_tensor(*found[index], inputs()[index], sizes);
+      if (refuses_empty_) check_not_empty(*found[index], inputs()[index].name, where_);
     } else if (!is_state_input(index)) {
       throw usage_error("The input " + quoted(inputs()[index].name) + " is missing.",
                         "Inputs: " + list(inputs()) + ".");

@@ -79,6 +79,7 @@ class Model {
   ort::Env env_;
   std::unique_ptr<Portable> portable_;
   ort::Session session_;
+  bool refuses_empty_ = false;
   bool is_tuned_ = false;
 };
 

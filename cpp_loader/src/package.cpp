@@ -103,6 +103,10 @@ Interface Package::interface(const std::string& component) const {
   return parse_interface(read(name), name);
 }
 
+std::string_view Package::model_bytes(const std::string& component) const {
+  return read(variant(component).folder + "/model.onnx");
+}
+
 OnnxModel Package::model(const std::string& component, const std::string& location) const {
   const Variant& chosen = variant(component);
   const std::string member = chosen.folder + "/model.onnx";

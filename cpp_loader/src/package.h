@@ -47,6 +47,9 @@ class Package {
   // are checked.
   OnnxModel model(const std::string& component, const std::string& location) const;
 
+  // The component's model.onnx as it is stored. Throws Error: package.
+  std::string_view model_bytes(const std::string& component) const;
+
   std::vector<VectorSet> vectors(const std::string& component) const;
 
   // Reads all that the package's components are made of, and throws at the first fault.

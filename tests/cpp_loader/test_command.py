@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from loader import PACKAGES, run_command
 from onnx import numpy_helper
-from packages import Members, linear_component, rebuild
+from packages import GATES, Members, linear_component, rebuild, recurrent_component
 
 from transload.cli import main
 from transload.runtime.model import load
@@ -233,6 +233,17 @@ def test_bad_inputs_are_wrong_usage(prepare: Callable[[Path], None], words: str,
     assert done.returncode == 2
     assert words in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("operator", GATES)
+def test_an_empty_input_of_a_recurrent_layer_is_refused(operator: str, tmp_path: Path) -> None:
+    package = Package("m", (recurrent_component(operator),)).save(tmp_path / "m.tload")
+    (tmp_path / "in").mkdir()
+    for shape, status in (((2, 0, 3), 5), ((0, 2, 3), 5), ((2, 1, 3), 0)):
+        np.save(tmp_path / "in" / "x.npy", np.zeros(shape, np.float32))
+        done = run_command("run", package, "--inputs", tmp_path / "in", "--outputs", tmp_path / f"out{shape}")
+        assert done.returncode == status, done.stderr
+        assert ("'x' is empty" in done.stderr) == bool(status)
 
 
 def test_inspect_shows_what_python_shows(package: Path) -> None:

@@ -80,6 +80,40 @@ def table_component(table: np.ndarray) -> Component:
     return Component("forward", interface, model)
 
 
+GATES = {"GRU": 3, "LSTM": 4, "RNN": 1}
+HIDDEN = 4
+
+
+def recurrent_model(operator: str) -> onnx.ModelProto:
+    """One recurrent layer over `x: float32[t,n,3]`."""
+    rng = np.random.default_rng(0)
+    weights = {
+        "w": rng.standard_normal((1, GATES[operator] * HIDDEN, 3)),
+        "r": rng.standard_normal((1, GATES[operator] * HIDDEN, HIDDEN)),
+    }
+    graph = helper.make_graph(
+        [helper.make_node(operator, ["x", "w", "r"], ["y"], hidden_size=HIDDEN)],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["t", "n", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["t", 1, "n", HIDDEN])],
+        [numpy_helper.from_array(array.astype(np.float32), name) for name, array in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def recurrent_component(operator: str) -> Component:
+    """`recurrent_model` as a component."""
+    interface = Interface(
+        component="forward",
+        inputs={"x": Tensor("x", "float32", ("t", "n", 3))},
+        outputs=Tensor("y", "float32", ("t", 1, "n", HIDDEN)),
+        tolerances={"y": Tolerance(1e-5, 1e-5)},
+        source=SourceRecord("onnx", "onnx", "1.23.2"),
+        proof=Proof("none"),
+    )
+    return Component("forward", interface, ir.from_proto(recurrent_model(operator)))
+
+
 Members = dict[str, bytes]
 
 
