@@ -24,6 +24,7 @@ from transload.convert.passes.ir_version import SetIrVersionPass
 from transload.convert.passes.layer_normalization import LayerNormalizationPass
 from transload.convert.passes.metadata import TidyMetadataPass
 from transload.convert.passes.pool_padding import GuardPoolPaddingPass
+from transload.convert.passes.recurrent_layers import RecurrentLayersPass
 from transload.convert.passes.reduction_axes import CountAxesFromFrontPass
 from transload.convert.passes.rms_normalization import DivideByRootPass
 from transload.convert.passes.signed_operand import UnsignOperandPass
@@ -62,6 +63,7 @@ def portable_passes() -> tuple[ir.passes.PassBase, ...]:
     """The passes themselves."""
     return (
         SetIrVersionPass(),
+        RecurrentLayersPass(),
         LayerNormalizationPass(),
         DivideByRootPass(),
         GeluPass(),
