@@ -79,15 +79,16 @@ def _read_cell(loop: SequenceLoop) -> Cell | None:
     return _read_gru(loop, following)
 
 
-def _read_gate(loop: SequenceLoop, value: ir.Value | None, state: ir.Value | None = None) -> Gate | None:
-    """The gate that a value is, of the step and the state, or of what is given in the place of the state."""
+def _read_gate(loop: SequenceLoop, value: ir.Value | None) -> Gate | None:
+    """The gate that a value is, of the step and the state."""
     node = value.producer() if value is not None else None
     if node is None or node.op_type not in ACTIVATIONS or node.domain:
         return None
-    return _make_gate(loop, node.op_type, read_affine(node.inputs[0], loop.resolve), state or loop.state)
+    return _make_gate(loop, node.op_type, read_affine(node.inputs[0], loop.resolve), loop.state)
 
 
 def _make_gate(loop: SequenceLoop, activation: str, total: Affine | None, state: ir.Value) -> Gate | None:
+    """The gate of a sum over the step and the state, or what stands in the place of the state."""
     if total is None or total.terms.keys() != {loop.step, state}:
         return None
     kernel, recurrent = total.terms[loop.step], total.terms[state]
@@ -172,7 +173,7 @@ def _replace(loop: SequenceLoop, cell: Cell) -> None:
     biases = [gate.bias for gate in cell.gates] + [gate.recurrent_bias for gate in cell.gates]
     bias = weight("bias", np.concatenate(biases))
     # The reset's activation is the update's.
-    activations = list(dict.fromkeys((cell.gates[0].activation,))) + [gate.activation for gate in cell.gates[2:]]
+    activations = [cell.gates[0].activation, *(gate.activation for gate in cell.gates[2:])]
     attributes: dict[str, Any] = {"hidden_size": len(cell.gates[0].bias), "activations": activations}
     if cell.operator == "GRU":
         attributes["linear_before_reset"] = int(cell.linear_before_reset)

@@ -80,6 +80,10 @@ def read_loop(node: ir.Node, shapes: Shapes) -> SequenceLoop | None:
     ):
         return None
     [(state, start, following, last)] = others
+    before = sizes_of(start, shapes)
+    if before and before[0] == 1 and sizes[1:2] != [1]:
+        # One row that becomes as many as the sequence has.
+        return None
     results = tuple(zip(node.outputs[count:], body.outputs[1 + count :], strict=True))
     return SequenceLoop(node, sequence, steps[0].outputs[0], state, start, following, last, results, tuple(unchanged))
 

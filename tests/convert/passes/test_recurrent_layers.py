@@ -13,6 +13,8 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from transload.convert.detect import detect_source
 from transload.convert.options import ConvertOptions
+from transload.convert.passes.constants import insert_constant
+from transload.convert.passes.matching import maker
 from transload.convert.passes.recurrent_layers import RecurrentLayersPass
 from transload.convert.pipeline import capture_source
 
@@ -133,3 +135,13 @@ def test_a_state_that_is_given_is_the_first() -> None:
     feed = {"x": sequences(7), "state": np.random.default_rng(2).standard_normal((2, 5)).astype(np.float32)}
     [result] = session.run(None, dict(zip((each.name for each in session.get_inputs()), feed.values(), strict=True)))
     np.testing.assert_allclose(result, model([feed["x"], feed["state"]]), rtol=1e-5, atol=1e-6)
+
+
+def test_one_state_for_all_rows_stays_a_loop() -> None:
+    before = capture(LAYERS["rnn"][1]())
+    [loop] = [node for node in before.graph if node.op_type == "Loop"]
+    [place] = [place for place, value in enumerate(loop.inputs) if maker(value, "Expand") is not None]
+    row = ir.tensor(np.zeros((1, 5), np.float32), name="row")
+    loop.replace_input_with(place, insert_constant(loop, row))
+    assert not rewrite(before)[1]
+    assert rewrite(capture(LAYERS["rnn"][1]()))[1]
