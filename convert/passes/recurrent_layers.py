@@ -49,14 +49,14 @@ class RecurrentLayersPass(ir.passes.InPlacePass):
        product with the state or behind it.
     2. One that carries `activation(x @ kernel + h @ recurrent + bias)` becomes `RNN`.
 
-    Left alone: loops with masks, projections or several states, activations other than Relu, Sigmoid and Tanh, and
-    other element types than float32.
+    Left alone: loops with masks, projections or several states, activations other than Relu, Sigmoid and Tanh, other
+    element types than float32, and opsets below 13, where Squeeze has no input for its axes.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite the model in place."""
         loops = [node for node in model.graph.all_nodes() if node.op_type == "Loop"]
-        if not loops:
+        if not loops or model.graph.opset_imports.get("", 0) < 13:
             return ir.passes.PassResult(model, False)
         shapes = infer_shapes(model)
         modified = False

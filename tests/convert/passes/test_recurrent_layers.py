@@ -145,3 +145,9 @@ def test_one_state_for_all_rows_stays_a_loop() -> None:
     loop.replace_input_with(place, insert_constant(loop, row))
     assert not rewrite(before)[1]
     assert rewrite(capture(LAYERS["rnn"][1]()))[1]
+
+
+def test_older_opsets_stay() -> None:
+    before = capture(LAYERS["rnn"][1]())
+    before.graph.opset_imports[""] = 12
+    assert not rewrite(before)[1]
