@@ -112,15 +112,6 @@ def _run_case(name: str, folder: Path) -> Outcome:
     )
 
 
-def measure_imports() -> int:
-    """Bytes of memory that our imports take beyond TensorFlow's: tf2onnx, ONNX, onnx_ir, ONNX Runtime and ourselves."""
-    theirs = _python("-c", "import tensorflow")
-    ours = _python("-c", "import transload.cli, transload.convert.pipeline, transload.convert.tensorflow.saved_model")
-    _demand(theirs)
-    _demand(ours)
-    return ours.peak_bytes - theirs.peak_bytes
-
-
 def _read_proof(full: Run, package: Path) -> tuple[bool, str]:
     """Whether the proof is complete, over a batch that may vary, and what it says."""
     if full.status:

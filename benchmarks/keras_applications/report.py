@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.keras_applications.case import Outcome, measure_imports
+from benchmarks.keras_applications.case import Outcome
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "keras-applications.md"
 
@@ -57,13 +57,9 @@ def _summary(outcomes: Sequence[Outcome], missing: Sequence[str]) -> list[str]:
     ratios = sorted(outcome.time_ratio for outcome in larger if not outcome.raw_error)
     fast = _count(larger, lambda each: bool(each.raw_error) or each.time_ratio <= TIME_LIMIT)
     spread = f" (ratios {ratios[0]:.2f} to {ratios[-1]:.2f})" if ratios else ""
-    imports = measure_imports()
-    within = _count(outcomes, lambda each: each.ours_peak_bytes - imports <= _bound(each))
     lines = [
         f"- {_count(outcomes, lambda each: each.proven)} are proven, at several batch sizes.",
         f"- {_count(outcomes, lambda each: each.ours_peak_bytes <= _bound(each))} stay within the bound of memory.",
-        f"  What we import beside TensorFlow (tf2onnx, ONNX, onnx_ir, ONNX Runtime) takes {imports / 1e6:.0f} MB for",
-        f"  any model, more than three times the weights of the small ones; without these, {within} would.",
         f"- {fast} of the larger half take at most {TIME_LIMIT} of tf2onnx's processor time{spread}.",
         f"- {_count(timed, lambda each: each.latency_ratio <= LATENCY_LIMIT)} are no slower than tf2onnx's graph, "
         f"within {LATENCY_LIMIT - 1:.0%}.",
