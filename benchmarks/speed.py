@@ -90,7 +90,7 @@ def tune(found: Entry, folder: Path, batch: int, threads: int, options: argparse
     np.savez(folder / "inputs.npz", **rename(found, folder, batch))
     words = ["--inputs", str(folder / "inputs.npz"), "--threads", str(threads)]
     words += ["--seconds", str(options.tuning_seconds)]
-    for environment in (ENVIRONMENT, PROVIDER_ENVIRONMENT)[: 1 + options.provider]:
+    for environment in (ENVIRONMENT, *((PROVIDER_ENVIRONMENT,) if options.provider else ())):
         run("-m", "transload.cli", "tune", str(folder / "model.tload"), *words, environment=environment)
 
 

@@ -61,7 +61,7 @@ def read_affine(value: ir.Value | None, resolve: Resolve) -> Affine | None:
         return one + other if one is not None and other is not None and one.bias.shape == other.bias.shape else None
     if node.op_type in ("Slice", "Split"):
         whole = read_affine(node.inputs[0], resolve)
-        chosen = _columns(node, value, 2, len(whole.bias)) if whole is not None else None
+        chosen = _part(node, value, 1, 2, len(whole.bias)) if whole is not None else None
         return whole.columns(chosen) if whole is not None and chosen is not None else None
     return None
 
@@ -88,10 +88,6 @@ def read_constant(value: ir.Value | None, resolve: Resolve) -> Array | None:
             part: Array = whole[(slice(None),) * axis + (chosen,)]
             return part
     return None
-
-
-def _columns(node: ir.Node, value: ir.Value, rank: int, size: int) -> slice | None:
-    return _part(node, value, rank - 1, rank, size)
 
 
 def _part(node: ir.Node, value: ir.Value, axis: int, rank: int, size: int) -> slice | None:

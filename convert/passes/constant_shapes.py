@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from transload.convert.passes.constants import insert_constant
-from transload.convert.passes.matching import infer_shapes
+from transload.convert.passes.matching import infer_shapes, is_standard
 from transload.convert.passes.shape_values import Element, Shapes, elements_of, sizes_of
 
 
@@ -42,9 +42,10 @@ class ConstantShapesPass(ir.passes.InPlacePass):
 
 def _is_computed(node: ir.Node) -> bool:
     """Whether it is a `Reshape` whose shape another node computes."""
-    if node.op_type != "Reshape" or node.domain not in ("", "ai.onnx") or node.attributes.get_int("allowzero", 0) == 1:
+    if not is_standard(node, "Reshape") or node.attributes.get_int("allowzero", 0) == 1:
         return False
-    shape = node.inputs[1]
+    # An attribute before opset 5.
+    shape = node.inputs[1] if len(node.inputs) > 1 else None
     return shape is not None and shape.producer() is not None and ir.convenience.get_const_tensor(shape) is None
 
 

@@ -1,4 +1,4 @@
-"""Putting a constant into a graph, for passes."""
+"""Putting constants and nodes into a graph, for passes."""
 
 from __future__ import annotations
 
@@ -21,3 +21,15 @@ def insert_constant(node: ir.Node, tensor: ir.TensorProtocol) -> ir.Value:
     value.name, value.dtype, value.shape = tensor.name, tensor.dtype, ir.Shape(tensor.numpy().shape)
     node.graph.insert_before(node, constant)
     return value
+
+
+def put_in_place(last: ir.Node, nodes: Sequence[ir.Node]) -> None:
+    """Let new nodes, the last of which gives the result, take the place of a node of one result.
+
+    What the node read stays, for a pass that removes what nobody uses.
+    """
+    assert last.graph is not None
+    (old,), (new,) = last.outputs, nodes[-1].outputs
+    nodes[-1].metadata_props.update(last.metadata_props)
+    new.type, new.shape = old.type, old.shape
+    ir.convenience.replace_nodes_and_values(last.graph, last, [last], nodes, [old], [new])

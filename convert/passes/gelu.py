@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import onnx_ir as ir
 
-from transload.convert.passes.constants import insert_constant
-from transload.convert.passes.matching import maker, number, other_operand, readers
+from transload.convert.passes.constants import insert_constant, put_in_place
+from transload.convert.passes.matching import is_standard, maker, number, other_operand, readers
 
 ERF_SCALE = math.sqrt(0.5)
 RELATIVE = 1e-6
@@ -31,7 +31,7 @@ class GeluPass(ir.passes.InPlacePass):
         """Rewrite the model in place."""
         opset = model.graph.opset_imports.get("", 0)
         modified = False
-        for erf in [node for node in model.graph.all_nodes() if node.op_type == "Erf" and not node.domain]:
+        for erf in [node for node in model.graph.all_nodes() if is_standard(node, "Erf")]:
             x, is_negative, is_division = _argument(erf.inputs[0])
             if x is None or (is_division and opset < 20):
                 continue
@@ -78,7 +78,6 @@ def _is_near(value: ir.Value | None, wanted: float) -> bool:
 
 
 def _replace(last: ir.Node, x: ir.Value, opset: int) -> None:
-    assert last.graph is not None
     if opset >= 20:
         nodes = [ir.node("Gelu", [x])]
     else:
@@ -91,7 +90,4 @@ def _replace(last: ir.Node, x: ir.Value, opset: int) -> None:
         total = ir.node("Add", [*erf.outputs, one])
         product = ir.node("Mul", [x, *total.outputs])
         nodes = [division, erf, total, product, ir.node("Mul", [*product.outputs, half])]
-    nodes[-1].metadata_props.update(last.metadata_props)
-    (result,) = last.outputs
-    nodes[-1].outputs[0].type, nodes[-1].outputs[0].shape = result.type, result.shape
-    ir.convenience.replace_nodes_and_values(last.graph, last, [last], nodes, [result], nodes[-1].outputs)
+    put_in_place(last, nodes)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 
-from transload.convert.passes.constants import insert_constant
+from transload.convert.passes.constants import insert_constant, put_in_place
 from transload.convert.passes.matching import (
     infer_shapes,
     integers,
@@ -25,11 +25,13 @@ from transload.convert.passes.shape_values import Shapes
 class Normalized:
     """`(x - mean) / sqrt(variance + epsilon) * scale + bias` over the last axis, `result` at its end.
 
-    `size` is that axis's; scale and bias are constants of this size, or None.
+    `rank` is that of `x`, `size` that of its last axis; scale and bias are constants of this size and at most that
+    rank, or None.
     """
 
     x: ir.Value
     result: ir.Value
+    rank: int
     size: int
     epsilon: float
     scale: ir.Value | None = None
@@ -82,7 +84,7 @@ def _match(root: ir.Node, shapes: Shapes) -> Normalized | None:
     size = _last_axis(mean_node, shapes)
     if size is None or _last_axis(variance, shapes) != size:
         return None
-    found = Normalized(x, root.outputs[0], size, epsilon)
+    found = Normalized(x, root.outputs[0], shapes[x].rank(), size, epsilon)
     return _from_difference(root, difference, found) or _from_factor(root, mean, found)
 
 
@@ -103,34 +105,35 @@ def _from_difference(root: ir.Node, difference: ir.Value, found: Normalized) -> 
     """`(x - mean) * root * scale + bias`."""
     for product in readers(root.outputs[0], "Mul"):
         if other_operand(product, root.outputs[0]) is difference:
-            return _with_scale_and_bias(Normalized(found.x, product.outputs[0], found.size, found.epsilon))
+            return _with_scale_and_bias(replace(found, result=product.outputs[0]))
     return None
 
 
 def _with_scale_and_bias(found: Normalized) -> Normalized:
-    for product, scale in _with_constants(found.result, "Mul", found.size):
-        found = Normalized(found.x, product, found.size, found.epsilon, scale)
-    for total, bias in _with_constants(found.result, "Add", found.size):
-        found = Normalized(found.x, total, found.size, found.epsilon, found.scale, bias)
+    for product, scale in _with_constants(found, "Mul"):
+        found = replace(found, result=product, scale=scale)
+    for total, bias in _with_constants(found, "Add"):
+        found = replace(found, result=total, bias=bias)
     return found
 
 
-def _with_constants(value: ir.Value, op_type: str, size: int) -> Iterator[tuple[ir.Value, ir.Value]]:
-    """If all that reads a value is one node with a constant along the last axis: its result, and the constant."""
+def _with_constants(found: Normalized, op_type: str) -> Iterator[tuple[ir.Value, ir.Value]]:
+    """If all that reads the result is one node with a constant along the last axis: its result, and the constant."""
+    value = found.result
     nodes = list(readers(value, op_type))
     if len(nodes) == len(value.uses()) == 1 and not value.is_graph_output():
         constant = other_operand(nodes[0], value)
-        if constant is not None and _is_row(constant, size):
+        if constant is not None and _is_row(constant, found):
             yield nodes[0].outputs[0], constant
 
 
-def _is_row(value: ir.Value, size: int) -> bool:
-    """Whether it is a constant of float32 that differs along the last axis alone."""
-    tensor = ir.convenience.get_const_tensor(value) if not value.is_graph_input() else None
+def _is_row(value: ir.Value | None, found: Normalized) -> bool:
+    """Whether it is a constant of float32 that differs along the last axis alone, and adds no axes."""
+    tensor = ir.convenience.get_const_tensor(value) if value is not None and not value.is_graph_input() else None
     if tensor is None or tensor.dtype != ir.DataType.FLOAT:
         return False
     shape = tensor.shape.numpy()
-    return len(shape) > 0 and shape[-1] == size and tensor.size == size
+    return 0 < len(shape) <= found.rank and shape[-1] == found.size == tensor.size
 
 
 def _from_factor(root: ir.Node, mean: ir.Value, found: Normalized) -> Normalized | None:
@@ -138,7 +141,7 @@ def _from_factor(root: ir.Node, mean: ir.Value, found: Normalized) -> Normalized
     factors: list[tuple[ir.Value, ir.Value | None]] = [(root.outputs[0], None)]
     for product in readers(root.outputs[0], "Mul"):
         scale = other_operand(product, root.outputs[0])
-        if scale is not None and _is_row(scale, found.size):
+        if _is_row(scale, found):
             factors.append((product.outputs[0], scale))
     for factor, scale in factors:
         for product in readers(factor, "Mul"):
@@ -146,23 +149,23 @@ def _from_factor(root: ir.Node, mean: ir.Value, found: Normalized) -> Normalized
                 continue
             for total in readers(product.outputs[0], "Add"):
                 rest = other_operand(total, product.outputs[0])
-                is_shift, bias = _shift(rest, mean, factor, found.size)
+                is_shift, bias = _shift(rest, mean, factor, found)
                 if is_shift:
-                    return Normalized(found.x, total.outputs[0], found.size, found.epsilon, scale, bias)
+                    return replace(found, result=total.outputs[0], scale=scale, bias=bias)
     return None
 
 
-def _shift(rest: ir.Value | None, mean: ir.Value | None, factor: ir.Value, size: int) -> tuple[bool, ir.Value | None]:
+def _shift(rest: ir.Value | None, mean: ir.Value, factor: ir.Value, found: Normalized) -> tuple[bool, ir.Value | None]:
     """Whether a value is `bias - mean * factor`, with the bias, or `-mean * factor`."""
     if _is_product(rest, mean, factor, negative=True):
         return True, None
     if (total := maker(rest, "Add")) is not None:
         for one, bias in (total.inputs, tuple(reversed(total.inputs))):
-            if bias is not None and _is_row(bias, size) and _is_product(one, mean, factor, negative=True):
+            if _is_row(bias, found) and _is_product(one, mean, factor, negative=True):
                 return True, bias
     if (rest_node := maker(rest, "Sub")) is not None:
         bias, product = rest_node.inputs
-        if bias is not None and _is_row(bias, size) and _is_product(product, mean, factor, negative=False):
+        if _is_row(bias, found) and _is_product(product, mean, factor, negative=False):
             return True, bias
     return False, None
 
@@ -187,9 +190,7 @@ def _replace(found: Normalized) -> None:
     if found.bias is not None:
         inputs.append(_row(last, found.bias, found, np.zeros(0), "bias"))
     node = ir.node("LayerNormalization", inputs, {"axis": -1, "epsilon": found.epsilon})
-    node.metadata_props.update(last.metadata_props)
-    node.outputs[0].type, node.outputs[0].shape = found.result.type, found.result.shape
-    ir.convenience.replace_nodes_and_values(last.graph, last, [last], [node], [found.result], node.outputs)
+    put_in_place(last, [node])
 
 
 def _row(before: ir.Node, value: ir.Value | None, found: Normalized, otherwise: np.ndarray, name: str) -> ir.Value:

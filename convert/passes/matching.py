@@ -22,9 +22,12 @@ def readers(value: ir.Value, op_type: str) -> Iterator[ir.Node]:
 
 
 def number(value: ir.Value | None) -> float | None:
-    """What a constant of one element of float32 holds; None for all else."""
+    """What a float32 constant of rank 0, or of rank 1 and one element, holds; None for all else.
+
+    One of a higher rank would give its rank to what it is added to.
+    """
     tensor = _constant(value)
-    if tensor is None or tensor.size != 1 or tensor.dtype != ir.DataType.FLOAT:
+    if tensor is None or tensor.size != 1 or len(tensor.shape) > 1 or tensor.dtype != ir.DataType.FLOAT:
         return None
     return float(tensor.numpy().item())
 

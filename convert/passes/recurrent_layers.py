@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from transload.convert.passes.affine import Affine, read_affine
 from transload.convert.passes.constants import insert_axes, insert_constant
-from transload.convert.passes.matching import infer_shapes, maker, number, other_operand
+from transload.convert.passes.matching import infer_shapes, is_standard, maker, number, other_operand
 from transload.convert.passes.sequence_loops import SequenceLoop, read_loop
 
 ACTIVATIONS = frozenset({"Relu", "Sigmoid", "Tanh"})
@@ -55,7 +55,7 @@ class RecurrentLayersPass(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite the model in place."""
-        loops = [node for node in model.graph.all_nodes() if node.op_type == "Loop"]
+        loops = [node for node in model.graph.all_nodes() if is_standard(node, "Loop")]
         if not loops or model.graph.opset_imports.get("", 0) < 13:
             return ir.passes.PassResult(model, False)
         shapes = infer_shapes(model)
@@ -82,7 +82,7 @@ def _read_cell(loop: SequenceLoop) -> Cell | None:
 def _read_gate(loop: SequenceLoop, value: ir.Value | None) -> Gate | None:
     """The gate that a value is, of the step and the state."""
     node = value.producer() if value is not None else None
-    if node is None or node.op_type not in ACTIVATIONS or node.domain:
+    if node is None or node.op_type not in ACTIVATIONS or not is_standard(node):
         return None
     return _make_gate(loop, node.op_type, read_affine(node.inputs[0], loop.resolve), loop.state)
 
@@ -130,7 +130,7 @@ def _is_rest(loop: SequenceLoop, value: ir.Value | None, update: ir.Value | None
 def _read_candidate(loop: SequenceLoop, value: ir.Value | None, activation: str) -> tuple[Gate, Gate, bool] | None:
     """The gate of the reset, that of the candidate, and whether the product with the state comes before the reset."""
     node = value.producer() if value is not None else None
-    if node is None or node.op_type not in ACTIVATIONS or node.domain:
+    if node is None or node.op_type not in ACTIVATIONS or not is_standard(node):
         return None
     total = read_affine(node.inputs[0], loop.resolve)
     if total is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from transload.convert.passes.constants import insert_constant
+from transload.convert.passes.constants import insert_constant, put_in_place
 from transload.convert.passes.matching import is_constant, maker, mean_under_root, other_operand, readers, squared
 
 
@@ -51,14 +51,10 @@ def _products(root: ir.Value, x: ir.Value) -> list[tuple[ir.Node, ir.Value | Non
 
 
 def _divide(product: ir.Node, x: ir.Value, square_root: ir.Value | None, scale: ir.Value | None) -> None:
-    assert product.graph is not None
     nodes = [ir.node("Div", [x, square_root])]
     if scale is not None:
         nodes.append(ir.node("Mul", [nodes[0].outputs[0], scale]))
-    nodes[-1].metadata_props.update(product.metadata_props)
-    (result,) = product.outputs
-    nodes[-1].outputs[0].type, nodes[-1].outputs[0].shape = result.type, result.shape
-    ir.convenience.replace_nodes_and_values(product.graph, product, [product], nodes, [result], nodes[-1].outputs)
+    put_in_place(product, nodes)
 
 
 def _raise_to_two(mean: ir.Node, x: ir.Value) -> None:

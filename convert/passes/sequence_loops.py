@@ -12,11 +12,11 @@ from transload.convert.passes.shape_values import Element, Shapes, elements_of, 
 
 @dataclass(frozen=True)
 class SequenceLoop:
-    """A `Loop` that runs once for each step of a sequence, in order, and carries one tensor.
+    """A `Loop` that runs once for each step of a sequence, in order, and carries one tensor of rank 2.
 
     Args:
         node: The loop.
-        sequence: The tensor whose first axis are the steps, outside of the loop.
+        sequence: The tensor of rank 3 whose first axis are the steps, outside of the loop.
         step: What the body reads of it.
         state, start, following: What is carried: in the body, before the first step, and after each one.
         last: The loop's output for it.
@@ -46,7 +46,7 @@ def read_loop(node: ir.Node, shapes: Shapes) -> SequenceLoop | None:
         node: Any node.
         shapes: The shapes of the values of all graphs.
     """
-    if node.op_type != "Loop" or not is_standard(node):
+    if not is_standard(node, "Loop"):
         return None
     body = node.attributes["body"].as_graph()
     count = len(node.inputs) - 2
@@ -57,7 +57,7 @@ def read_loop(node: ir.Node, shapes: Shapes) -> SequenceLoop | None:
             return None
         if _resolve(following, {}) is inner and not output.is_graph_output():
             unchanged.append((inner, outer, output))
-        elif integers(outer) == [0] and _is_next(following, inner):
+        elif integers(outer) == [0] and _rank(outer, shapes) == 0 and _is_next(following, inner):
             counters.append((inner, _resolve(following, {}), output))
         else:
             others.append((inner, outer, following, output))
@@ -72,7 +72,7 @@ def read_loop(node: ir.Node, shapes: Shapes) -> SequenceLoop | None:
     sizes = sizes_of(sequence, shapes)
     reached = {*places, *(following for _, following, _ in counters if following is not None)}
     outside = {inner: outer for inner, outer, _ in unchanged}
-    if not sizes or elements_of(node.inputs[0], shapes) != sizes[:1]:
+    if sizes is None or len(sizes) != 3 or elements_of(node.inputs[0], shapes) != sizes[:1]:
         return None
     goes_on = _resolve(body.outputs[0], outside)
     if not _holds(node.inputs[1], sizes[0], set(), outside, shapes) or not _holds(
@@ -81,11 +81,15 @@ def read_loop(node: ir.Node, shapes: Shapes) -> SequenceLoop | None:
         return None
     [(state, start, following, last)] = others
     before = sizes_of(start, shapes)
-    if before and before[0] == 1 and sizes[1:2] != [1]:
-        # One row that becomes as many as the sequence has.
+    if before is None or len(before) != 2 or (before[0] == 1 and sizes[1] != 1):
+        # One row may become as many as the sequence has.
         return None
     results = tuple(zip(node.outputs[count:], body.outputs[1 + count :], strict=True))
     return SequenceLoop(node, sequence, steps[0].outputs[0], state, start, following, last, results, tuple(unchanged))
+
+
+def _rank(value: ir.Value, shapes: Shapes) -> int | None:
+    return shapes[value].rank() if value in shapes else None
 
 
 def _resolve(value: ir.Value | None, outside: dict[ir.Value, ir.Value]) -> ir.Value | None:
@@ -110,7 +114,7 @@ def _is_next(value: ir.Value, counter: ir.Value) -> bool:
 
 def _is_step(node: ir.Node, body: ir.Graph, places: set[ir.Value]) -> bool:
     """Whether a node takes the step of a number out of a tensor from outside."""
-    if node.op_type != "Gather" or not is_standard(node) or node.attributes.get_int("axis", 0) != 0:
+    if not is_standard(node, "Gather") or node.attributes.get_int("axis", 0) != 0:
         return False
     data, place = node.inputs
     maker_of_data = data.producer() if data is not None else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from transload.convert.passes.matching import integers
+from transload.convert.passes.matching import integers, is_standard
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _unknown(value: ir.Value, shapes: Shapes) -> list[Element] | None:
 
 
 def _computed(node: ir.Node | None, shapes: Shapes) -> list[Element] | None:
-    if node is None or node.domain not in ("", "ai.onnx"):
+    if node is None or not is_standard(node):
         return None
     if node.op_type == "Shape" and node.inputs[0] is not None:
         sizes = sizes_of(node.inputs[0], shapes)
@@ -105,7 +105,8 @@ def _joined(parts: Sequence[list[Element] | None]) -> list[Element] | None:
 
 
 def _sliced(given: list[Element], node: ir.Node) -> list[Element] | None:
-    starts, ends = (integers(value) for value in node.inputs[1:3])
+    # Attributes before opset 10.
+    starts, ends = (integers(value) for value in (*node.inputs[1:], None, None)[:2])
     steps = integers(node.inputs[4]) if len(node.inputs) > 4 and node.inputs[4] is not None else [1]
     if not starts or not ends or steps != [1]:
         return None

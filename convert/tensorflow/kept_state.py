@@ -136,7 +136,7 @@ def without_state(
 
 def _fetch_changes(graph_def: Any) -> str:
     """Add a node that waits for all that may change a variable, so that nothing of it is cut off; its tensor."""
-    waits = [node.name for node in graph_def.node if changes_variable(node.op) or _calls(node)]
+    waits = [node.name for node in graph_def.node if changes_variable(node.op) or len(called_functions(node)) > 1]
     node = graph_def.node.add(name="wait_for_changes", op="Const", input=[f"^{name}" for name in waits])
     value = tf.make_tensor_proto(0)
     node.attr["dtype"].type = value.dtype
@@ -165,7 +165,3 @@ def _drop_unused_functions(graph_def: Any) -> None:
     unused = [place for place, name in enumerate(functions) if name not in reached]
     for place in reversed(unused):
         del graph_def.library.function[place]
-
-
-def _calls(node: Any) -> bool:
-    return any(attribute.func.name or attribute.list.func for attribute in node.attr.values())

@@ -114,3 +114,8 @@ def test_sizes_that_a_graph_claims_for_its_values_are_not_believed() -> None:
 def test_the_graph_says_of_its_values_what_it_said() -> None:
     done, _ = rewrite(model(SPLIT), ConstantShapesPass())
     assert {value.name for value in done.graph.value_info} <= {"y_shape"}
+
+
+def test_slices_of_older_opsets_stay() -> None:
+    nodes = "s = Shape(x) b = Slice<starts=[0], ends=[2]>(s) t = Concat<axis=0>(b, two, four) y = Reshape(x, t)"
+    assert not rewrite(parse("(float[n, 5, 8] x) => (y)", nodes, WEIGHTS, opset=9), ConstantShapesPass())[1]

@@ -18,6 +18,8 @@ WEIGHTS: dict[str, Array] = {
     "scale": RANDOM.uniform(0.5, 2, (1, 1, 8)).astype(np.float32),
     "bias": RANDOM.standard_normal((1, 1, 8)).astype(np.float32),
     "row": RANDOM.uniform(0.5, 2, 8).astype(np.float32),
+    "cube": np.ones((1, 1, 1, 8), np.float32),
+    "epsilon4": np.full((1, 1, 1, 1), 1e-3, np.float32),
     "column": RANDOM.uniform(0.5, 2, (4, 1)).astype(np.float32),
 }
 SIGNATURE = "(float[n, 4, 8] x) => (y)"
@@ -92,6 +94,30 @@ def test_a_scale_along_another_axis_stays_outside() -> None:
     assert operators(done)[-2:] == ["LayerNormalization", "Mul"]
     x = RANDOM.standard_normal((2, 4, 8)).astype(np.float32)
     np.testing.assert_allclose(run(done, x=x)[0], exact(x, WEIGHTS["column"], 0), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        ROOT + KERAS.replace("scale", "cube"),
+        ROOT + KERAS.replace("bias", "cube"),
+        ROOT.replace("epsilon", "epsilon4") + KERAS,
+    ],
+    ids=["scale", "bias", "epsilon"],
+)
+def test_constants_that_add_an_axis_stay(nodes: str) -> None:
+    before = model(nodes)
+    done, _ = rewrite(before, LayerNormalizationPass())
+    x = RANDOM.standard_normal((2, 4, 8)).astype(np.float32)
+    assert run(before, x=x)[0].shape == run(done, x=x)[0].shape == (1, 2, 4, 8)
+
+
+def test_the_operator_comes_nearer_to_the_exact_value_than_the_nodes() -> None:
+    before = model(ROOT + KERAS)
+    done, _ = rewrite(before, LayerNormalizationPass())
+    x = (RANDOM.standard_normal((3, 4, 8)) + 1000).astype(np.float32)
+    truth = exact(x, WEIGHTS["scale"], WEIGHTS["bias"])
+    assert np.abs(run(done, x=x)[0] - truth).max() < 0.5 * np.abs(run(before, x=x)[0] - truth).max()
 
 
 def test_double_precision_stays() -> None:

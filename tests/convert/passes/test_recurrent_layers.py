@@ -14,8 +14,9 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from transload.convert.detect import detect_source
 from transload.convert.options import ConvertOptions
 from transload.convert.passes.constants import insert_constant
-from transload.convert.passes.matching import maker
+from transload.convert.passes.matching import infer_shapes, maker
 from transload.convert.passes.recurrent_layers import RecurrentLayersPass
+from transload.convert.passes.sequence_loops import read_loop
 from transload.convert.pipeline import capture_source
 
 L = keras.layers
@@ -151,3 +152,13 @@ def test_older_opsets_stay() -> None:
     before = capture(LAYERS["rnn"][1]())
     before.graph.opset_imports[""] = 12
     assert not rewrite(before)[1]
+
+
+def test_what_is_no_matrix_at_each_step_stays_a_loop() -> None:
+    model = capture(LAYERS["rnn"][1]())
+    [loop] = [node for node in model.graph if node.op_type == "Loop"]
+    shapes = infer_shapes(model)
+    found = read_loop(loop, shapes)
+    assert found is not None
+    for value, shape in ((found.sequence, [7, 3]), (found.sequence, [7, 2, 4, 3]), (found.start, [5])):
+        assert read_loop(loop, shapes | {value: ir.Shape(shape)}) is None
