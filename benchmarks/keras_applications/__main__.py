@@ -14,7 +14,7 @@ import traceback
 
 import msgspec
 
-from benchmarks.keras_applications.case import BUILD, Outcome, run_case
+from benchmarks.keras_applications.case import BUILD, OUTCOMES, Outcome, run_case
 from benchmarks.keras_applications.models import names
 from benchmarks.keras_applications.report import write_report
 
@@ -47,11 +47,11 @@ def main() -> int:
     ordered = [*(name for name in SMALL_FIRST if name in known), *(name for name in known if name not in SMALL_FIRST)]
     deadline = time.monotonic() + 60 * options.minutes
     for name in ordered:
-        done = (BUILD / f"{name}.json").exists() and not options.again
+        done = (OUTCOMES / f"{name}.json").exists() and not options.again
         asked = not options.patterns or any(part in name for part in options.patterns)
         if asked and not done and time.monotonic() < deadline:
             _run(name)
-    outcomes = {name: _read(name) for name in known if (BUILD / f"{name}.json").exists()}
+    outcomes = {name: _read(name) for name in known if (OUTCOMES / f"{name}.json").exists()}
     write_report(list(outcomes.values()), [name for name in known if name not in outcomes])
     return 0 if all(outcome.proven for outcome in outcomes.values()) else 1
 
@@ -67,7 +67,7 @@ def _run(name: str) -> None:
 
 
 def _read(name: str) -> Outcome:
-    return msgspec.json.decode((BUILD / f"{name}.json").read_bytes(), type=Outcome)
+    return msgspec.json.decode((OUTCOMES / f"{name}.json").read_bytes(), type=Outcome)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import shutil
@@ -20,6 +21,8 @@ from transload.serialize import open_package
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "keras_applications"
+OUTCOMES = Path(__file__).parent / "outcomes"
+"""Kept with the code: all models together take longer than one sitting."""
 
 LATENCY_CALLS = 40
 LATENCY_S = 20.0
@@ -47,6 +50,7 @@ class Outcome(msgspec.Struct, frozen=True):
     raw_error: str
     raw_cpu_s: float
     ours_cpu_s: float
+    date: str
 
     @property
     def time_ratio(self) -> float:
@@ -76,7 +80,8 @@ def run_case(name: str) -> Outcome:
         outcome = _run_case(name, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    (BUILD / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(outcome)))
+    OUTCOMES.mkdir(exist_ok=True)
+    (OUTCOMES / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(outcome)) + b"\n")
     return outcome
 
 
@@ -109,6 +114,7 @@ def _run_case(name: str, folder: Path) -> Outcome:
         raw.output.strip().splitlines()[-1] if raw.status else "",
         raw.cpu_s,
         ours.cpu_s,
+        datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import importlib.metadata
 import os
 from collections.abc import Callable, Sequence
@@ -39,7 +38,7 @@ def write_report(outcomes: Sequence[Outcome], missing: Sequence[str]) -> None:
         "sets, inputs of large magnitude among them; see [numerics.md](numerics.md). Figures of one run on a shared",
         "machine: only ratios mean something.",
         "",
-        f"{datetime.datetime.now(tz=datetime.UTC).date()}, {os.cpu_count()} cores, {versions}:",
+        f"{_dates(ordered)}, {os.cpu_count()} cores, {versions}:",
         "",
         *_summary(ordered, missing),
         "",
@@ -67,6 +66,12 @@ def _summary(outcomes: Sequence[Outcome], missing: Sequence[str]) -> list[str]:
     if missing:
         lines.append(f"- Not run: {', '.join(missing)}.")
     return lines
+
+
+def _dates(outcomes: Sequence[Outcome]) -> str:
+    """When the models were measured: a day, or the first and the last."""
+    days = sorted({outcome.date for outcome in outcomes})
+    return " to ".join(dict.fromkeys((days[0], days[-1])))
 
 
 def _count(outcomes: Sequence[Outcome], holds: Callable[[Outcome], bool]) -> str:
