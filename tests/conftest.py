@@ -7,6 +7,7 @@ must say the same.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from loader import COMMAND, run_command
 
 # Some tests import TensorFlow or Keras before transload does; see convert/tensorflow/framework.py.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+# A shell without job control has what it starts in the background ignore SIGINT, and so would the commands under test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from transload.runtime.verify import replay
 from transload.serialize import Package
