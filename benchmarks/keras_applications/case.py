@@ -96,8 +96,9 @@ def _run_case(name: str, folder: Path) -> Outcome:
     ours = _python(*command, "--proof", "none")
     full = _python(*command, "--proof", "full") if ours.status == 0 else ours
     proven, proof = _read_proof(full, package)
+    raw_error = raw.output.strip().splitlines()[-1] if raw.status else _loading_error(raw_file)
     raw_ms, ours_ms, ratio = 0.0, 0.0, 0.0
-    if raw.status == 0 and ours.status == 0:
+    if not raw_error and ours.status == 0:
         raw_ms, ours_ms, ratio = _measure_latency(raw_file, package, folder, facts["size"])
     return Outcome(
         name,
@@ -111,7 +112,7 @@ def _run_case(name: str, folder: Path) -> Outcome:
         raw_ms,
         ours_ms,
         ratio,
-        raw.output.strip().splitlines()[-1] if raw.status else "",
+        raw_error,
         raw.cpu_s,
         ours.cpu_s,
         datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
@@ -131,6 +132,13 @@ def _read_proof(full: Run, package: Path) -> tuple[bool, str]:
     error = max(case.max_abs_error for case in equal)
     text = f"{len(equal)} of {len(interface.proof.cases)} input sets agree, largest error {error:.1e}"
     return dynamic and not unmoved, text if dynamic else f"{text}; the batch is fixed"
+
+
+def _loading_error(graph: Path) -> str:
+    """Why ONNX Runtime does not load a graph; nothing if it does. In a process of its own, for the memory it takes."""
+    load = "import onnxruntime as o; o.InferenceSession({!r}, providers=['CPUExecutionProvider'])"
+    run = _python("-c", load.format(str(graph)))
+    return run.output.strip().splitlines()[-1] if run.status else ""
 
 
 def _measure_latency(raw: Path, package: Path, folder: Path, size: int) -> tuple[float, float, float]:
