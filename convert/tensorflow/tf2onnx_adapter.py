@@ -117,10 +117,12 @@ def inline(graph_def: Any, input_names: Sequence[str], output_names: Sequence[st
         UnsupportedError: TensorFlow does not take the graph.
     """
     # As tf.function's own freezing does: neither another implementation for a GPU nor switches for loops and branches.
+    # Functions for XLA, such as those of Keras around grouped convolutions, would stay calls, and hide their weights.
     for function in graph_def.library.function:
-        if "api_implements" in function.attr:
-            del function.attr["api_implements"]
+        for name in ("api_implements", "_XlaMustCompile", "_noinline"):
+            function.attr.pop(name, None)
     for node in all_nodes(graph_def):
+        node.attr.pop("_XlaMustCompile", None)
         if "_lower_using_switch_merge" in node.attr:
             node.attr["_lower_using_switch_merge"].b = False
     return simplify(graph_def, input_names, output_names)

@@ -151,3 +151,16 @@ def test_an_optimiser_of_tf2onnx_that_fails_is_left_out(
     found = capture(path)
     assert capfd.readouterr() == ("", "")
     np.testing.assert_array_equal(run_capture(found, {"x": X})["y"], X * 2)
+
+
+@pytest.mark.usefixtures("separated")
+def test_the_weights_of_a_function_for_xla_are_lazy(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.weight = tf.Variable(np.random.default_rng(5).standard_normal((4, 3)).astype(np.float32))
+    product = tf.function(lambda x: x @ module.weight, jit_compile=True)
+    module.call = tf.function(lambda x: tf.nn.relu(product(x)), input_signature=[FLOATS])
+    tf.saved_model.save(module, str(tmp_path / "m"), signatures={"serving_default": module.call})
+    found = capture(tmp_path / "m")
+    assert lazy_shapes(found) == {(4, 3)}
+    [output] = run_capture(found, {"x": X}).values()
+    np.testing.assert_allclose(output, np.maximum(X @ module.weight.numpy(), 0), rtol=1e-5, atol=1e-6)
