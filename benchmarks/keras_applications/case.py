@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib.metadata
 import json
 import os
 import shutil
@@ -50,7 +51,8 @@ class Outcome(msgspec.Struct, frozen=True):
     raw_error: str
     raw_cpu_s: float
     ours_cpu_s: float
-    date: str
+    measured: str
+    """The day, cores and versions."""
 
     @property
     def time_ratio(self) -> float:
@@ -80,7 +82,6 @@ def run_case(name: str) -> Outcome:
         outcome = _run_case(name, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    OUTCOMES.mkdir(exist_ok=True)
     (OUTCOMES / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(outcome)) + b"\n")
     return outcome
 
@@ -96,7 +97,7 @@ def _run_case(name: str, folder: Path) -> Outcome:
     ours = _python(*command, "--proof", "none")
     full = _python(*command, "--proof", "full") if ours.status == 0 else ours
     proven, proof = _read_proof(full, package)
-    raw_error = raw.output.strip().splitlines()[-1] if raw.status else _loading_error(raw_file)
+    raw_error = _error(raw) or _error(_python("-c", f"import onnxruntime as o; o.InferenceSession({str(raw_file)!r})"))
     raw_ms, ours_ms, ratio = 0.0, 0.0, 0.0
     if not raw_error and ours.status == 0:
         raw_ms, ours_ms, ratio = _measure_latency(raw_file, package, folder, facts["size"])
@@ -115,7 +116,7 @@ def _run_case(name: str, folder: Path) -> Outcome:
         raw_error,
         raw.cpu_s,
         ours.cpu_s,
-        datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        _circumstances(),
     )
 
 
@@ -134,11 +135,15 @@ def _read_proof(full: Run, package: Path) -> tuple[bool, str]:
     return dynamic and not unmoved, text if dynamic else f"{text}; the batch is fixed"
 
 
-def _loading_error(graph: Path) -> str:
-    """Why ONNX Runtime does not load a graph; nothing if it does. In a process of its own, for the memory it takes."""
-    load = "import onnxruntime as o; o.InferenceSession({!r}, providers=['CPUExecutionProvider'])"
-    run = _python("-c", load.format(str(graph)))
-    return run.output.strip().splitlines()[-1] if run.status else ""
+def _error(run: Run) -> str:
+    """What a run that failed printed last, without this checkout's folder; nothing where it did not fail."""
+    return run.output.strip().splitlines()[-1].replace(f"{ROOT}/", "") if run.status else ""
+
+
+def _circumstances() -> str:
+    packages = ("tensorflow-cpu", "keras", "tf2onnx", "onnxruntime", "transload")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    return f"{datetime.datetime.now(tz=datetime.UTC).date()}, {os.cpu_count()} cores, {versions}"
 
 
 def _measure_latency(raw: Path, package: Path, folder: Path, size: int) -> tuple[float, float, float]:

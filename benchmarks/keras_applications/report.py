@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,8 +22,6 @@ LATENCY_LIMIT = 1.02
 
 def write_report(outcomes: Sequence[Outcome], missing: Sequence[str]) -> None:
     """Replace the page by one about these outcomes, and name the models that were not run."""
-    packages = ("tensorflow-cpu", "keras", "tf2onnx", "onnxruntime", "transload")
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     ordered = sorted(outcomes, key=lambda outcome: (outcome.weights_bytes, outcome.name))
     lines = [
         "# Models of keras.applications",
@@ -35,11 +32,10 @@ def write_report(outcomes: Sequence[Outcome], missing: Sequence[str]) -> None:
         "resident set; the bound is TensorFlow's own load of the SavedModel, in a process that imports nothing",
         "else, plus three times the weights. Latency is that of one image in ONNX Runtime on one thread, the two",
         "graphs taking turns; its ratio is that of the fastest calls. The largest error is absolute, over all input",
-        "sets, inputs of large magnitude among them; see [numerics.md](numerics.md). Figures of one run on a shared",
-        "machine: only ratios mean something.",
+        "sets, inputs of large magnitude among them; see [numerics.md](numerics.md). Both sides of a row were measured",
+        "one after the other on a shared machine: only ratios mean something.",
         "",
-        f"{_dates(ordered)}, {os.cpu_count()} cores, {versions}:",
-        "",
+        *(f"- {count} models: {each}." for each, count in sorted(Counter(o.measured for o in outcomes).items())),
         *_summary(ordered, missing),
         "",
         f"| {' | '.join(COLUMNS)} |",
@@ -71,12 +67,6 @@ def _summary(outcomes: Sequence[Outcome], missing: Sequence[str]) -> list[str]:
     return lines
 
 
-def _dates(outcomes: Sequence[Outcome]) -> str:
-    """When the models were measured: a day, or the first and the last."""
-    days = sorted({outcome.date for outcome in outcomes})
-    return " to ".join(dict.fromkeys((days[0], days[-1])))
-
-
 def _count(outcomes: Sequence[Outcome], holds: Callable[[Outcome], bool]) -> str:
     return f"{sum(bool(holds(outcome)) for outcome in outcomes)} of {len(outcomes)}"
 
@@ -89,11 +79,12 @@ def _row(outcome: Outcome) -> str:
     mark = "" if outcome.proven else "**not proven**: "
     raw = "failed | " if outcome.raw_error else f"{outcome.raw_cpu_s:.1f} | "
     ratio = "" if outcome.raw_error else f"{outcome.time_ratio:.2f}"
+    timed = f"{outcome.raw_ms:.1f} | {outcome.ours_ms:.1f} | {outcome.latency_ratio:.3f}"
     return (
         f"| {outcome.name} | {outcome.size} | {outcome.weights_bytes / 1e6:.0f} | {mark}{_cell(outcome.proof)} | {raw}"
         f"{outcome.ours_cpu_s:.1f} | {ratio} | {outcome.raw_peak_bytes / 1e6:.0f} | "
-        f"{outcome.ours_peak_bytes / 1e6:.0f} | {_bound(outcome) / 1e6:.0f} | {outcome.raw_ms:.1f} | "
-        f"{outcome.ours_ms:.1f} | {outcome.latency_ratio:.3f} |"
+        f"{outcome.ours_peak_bytes / 1e6:.0f} | {_bound(outcome) / 1e6:.0f} | "
+        f"{timed if outcome.latency_ratio else ' | | '} |"
     )
 
 
